@@ -1,0 +1,51 @@
+# Every command of the project. Each works from a fresh clone.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+# uv is the one tool that is needed besides Python and make; where it is missing it is installed for this project alone.
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+export UV_FROZEN := 1
+
+.PHONY: help setup demo test test-stack stack up down lint format docs
+
+help:  ## Show the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.uv/bin/uv:
+	@python3 -m venv .uv && .uv/bin/pip install --quiet --disable-pip-version-check uv
+
+setup: $(filter .uv/bin/uv,$(UV))
+	@$(UV) sync --quiet --inexact --all-extras $(GROUPS)
+
+demo: GROUPS := --no-default-groups --group demo
+demo: setup  ## Run the flights pipeline, observed, and show the run (FAIL=node, ERROR=user|system, SLOW=seconds)
+	@$(UV) run --no-sync python examples/flights/demo.py \
+	  $(if $(FAIL),--fail $(FAIL)) $(if $(ERROR),--error $(ERROR)) $(if $(SLOW),--slow $(SLOW))
+
+test: setup  ## Unit tests and the embedded path; no server, minutes
+	$(UV) run --no-sync pytest tests/unit
+
+test-stack: setup  ## Tests against the real servers; builds them when they are missing
+	$(UV) run --no-sync python -m stack build
+	$(UV) run --no-sync pytest tests/stack
+
+stack: setup  ## Run the real servers without Docker (Ctrl-C stops them)
+	@$(UV) run --no-sync python -m stack up
+
+up:  ## Run the whole stack in Docker, with dashboards
+	docker compose up --detach --wait
+
+down:  ## Stop the stack in Docker; the data stays
+	docker compose down
+
+lint: setup  ## Format, lint, types, configuration
+	$(UV) run --no-sync ruff format --check .
+	$(UV) run --no-sync ruff check .
+	$(UV) run --no-sync mypy
+
+format: setup  ## Apply the formatter and the safe fixes
+	$(UV) run --no-sync ruff format .
+	$(UV) run --no-sync ruff check --fix .
+
+docs: demo  ## Write the README's tables and picture
+	@$(UV) run --no-sync python -m docs.render

@@ -1,0 +1,19 @@
+"""OpenTelemetry traces, exact metrics and correlated logs for Apache Hamilton."""
+
+from .adapter import TelemetryAdapter
+from .annotations import annotate, record_retry
+from .current import run_tags
+from .providers import configure, flush
+from .settings import SettingsError
+from .version import VERSION as __version__
+
+__all__ = [
+    "SettingsError",
+    "TelemetryAdapter",
+    "__version__",
+    "annotate",
+    "configure",
+    "flush",
+    "record_retry",
+    "run_tags",
+]

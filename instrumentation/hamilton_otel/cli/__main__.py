@@ -1,0 +1,5 @@
+"""``python -m hamilton_otel.cli``."""
+
+from . import main
+
+main()

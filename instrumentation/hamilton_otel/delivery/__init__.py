@@ -1,0 +1,1 @@
+"""Gets telemetry out of the process: what is said when it fails, the early word of a run's start, the bounded exit."""

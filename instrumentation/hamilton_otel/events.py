@@ -1,0 +1,107 @@
+"""The contract between Hamilton's side and the sinks: what a run and a node carry, and the ``Sink`` protocol.
+
+One object per run and per node, handed to every sink when it starts and again when it ends. Not for deciding what
+becomes of it: that is for the sinks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from opentelemetry.context import Context
+from opentelemetry.trace import INVALID_SPAN, Span, SpanContext
+
+from .capture import Attributes, Value
+from .dag import Dag, NodeInfo
+from .errors import Outcome
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Execution:
+    """What runs and nodes have in common.
+
+    ``started_at`` is Unix time in nanoseconds, ``duration`` nanoseconds of a monotonic clock (0 until the end).
+    ``context`` is the OpenTelemetry context in which its work runs; the tracing sink puts ``span`` into it.
+    ``outcome`` and ``error`` are set before a sink's ``*_finished`` is called.
+    """
+
+    context: Context
+    started_at: int
+    clock: int
+    duration: int = 0
+    outcome: Outcome = "success"
+    error: BaseException | None = None
+    span: Span = INVALID_SPAN
+
+    @property
+    def ended_at(self) -> int:
+        """Return the end in Unix nanoseconds, from the start and the monotonic duration."""
+        return self.started_at + self.duration
+
+    @property
+    def seconds(self) -> float:
+        """Return the duration in seconds."""
+        return self.duration / 1e9
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class RunExecution(Execution):
+    """One execution of a DAG.
+
+    ``sinks`` are those of its start, whatever is configured meanwhile. ``node_spans`` maps finished nodes to their span
+    contexts, for links.
+    """
+
+    id: str
+    sinks: Sequence[Sink]
+    dag: Dag
+    tags: Mapping[str, Value]
+    outputs: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+    node_count: int = 0
+    failed_node_count: int = 0
+    node_spans: dict[str, SpanContext] = field(default_factory=dict)
+
+    @property
+    def team(self) -> Value | None:
+        """Return the ``team`` tag, the only one that metrics carry."""
+        return self.tags.get("team")
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class NodeExecution(Execution):
+    """One execution of a node. ``inputs`` are the values that it reads: for types and shapes only.
+
+    ``summary`` holds the ``hamilton.result.*`` attributes of a node that succeeded.
+    """
+
+    run: RunExecution
+    info: NodeInfo
+    task_id: str | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    summary: Attributes = field(default_factory=dict)
+
+
+class Sink(Protocol):
+    """Receives every event of the runs in this process; may be called from several threads at once.
+
+    A sink may raise: the caller swallows, counts and logs it, and goes on with the next sink.
+    """
+
+    def run_started(self, run: RunExecution) -> None:
+        """Take note that a run begins; the tracing sink, called first, sets ``run.span`` and ``run.context``."""
+
+    def run_finished(self, run: RunExecution) -> None:
+        """Take note that a run has ended; outcome, error and duration are set."""
+
+    def node_started(self, node: NodeExecution) -> None:
+        """Take note that a node begins; the tracing sink sets ``node.span`` and ``node.context``."""
+
+    def node_finished(self, node: NodeExecution) -> None:
+        """Take note that a node has ended; outcome, error, duration and summary are set."""
+
+    def node_retried(self, node: NodeExecution, error: BaseException) -> None:
+        """Take note that user code inside *node* is about to retry after *error*."""

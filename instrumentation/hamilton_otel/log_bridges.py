@@ -1,0 +1,103 @@
+"""Brings the user's own structlog and logging records into the same stream, with the ids of the node they come from.
+
+What the application has configured keeps its own output. Not for our own events (``logs.py``).
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from types import FrameType
+from typing import Any, Final
+
+from opentelemetry.instrumentation.logging.handler import LoggingHandler
+from opentelemetry.instrumentation.structlog import StructlogInstrumentor
+from opentelemetry.instrumentation.utils import unwrap
+from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor, ReadWriteLogRecord
+from wrapt import FunctionWrapper, wrap_function_wrapper
+
+from . import current, semconv
+from .events import NodeExecution, RunExecution
+from .guard import guard
+
+_NOT_THE_USERS: Final = (
+    "opentelemetry",
+    "hamilton_otel",
+    "hamilton.driver",
+    "hamilton.async_driver",
+    "hamilton.execution",
+)
+"""Loggers left out: ours and the SDK's (a loop), and Hamilton's error banners (they print a node's inputs in full, and
+``hamilton.node.failed`` says the same without values)."""
+
+
+class RunContextProcessor(LogRecordProcessor):
+    """Adds the ids of the run and node to every record that is emitted inside one."""
+
+    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        """Add what the record's own context knows."""
+        record = log_record.log_record
+        execution = current.execution(record.context)
+        if isinstance(execution, NodeExecution):
+            run, node_name = execution.run, execution.info.name
+        elif isinstance(execution, RunExecution):
+            run, node_name = execution, None
+        else:
+            return
+        attributes = record.attributes
+        if attributes is None or semconv.RUN_ID in attributes:
+            return
+        attributes[semconv.RUN_ID] = run.id  # type: ignore[index]
+        attributes[semconv.DAG_NAME] = run.dag.name  # type: ignore[index]
+        if node_name is not None:
+            attributes[semconv.NODE_NAME] = node_name  # type: ignore[index]
+
+    def shutdown(self) -> None:
+        """Nothing is held."""
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Nothing is held back."""
+        return True
+
+
+def install(provider: LoggerProvider) -> None:
+    """Send the records of structlog and of ``logging`` to *provider*, besides where they go already.
+
+    ``logging`` is tapped where a logger calls its handlers and not by a handler on the root logger: that would silence
+    ``logging.lastResort`` and make a later ``basicConfig()`` do nothing.
+    """
+    structlog_bridge = StructlogInstrumentor()
+    if not structlog_bridge.is_instrumented_by_opentelemetry:
+        structlog_bridge.instrument(logger_provider=provider)
+    handler = LoggingHandler(logger_provider=provider)
+    handler.addFilter(_is_the_users)
+
+    def tap(call_handlers: Any, logger: logging.Logger, args: Any, kwargs: Any) -> None:
+        call_handlers(*args, **kwargs)
+        with guard("logging bridge"):
+            handler.handle(*args, **kwargs)
+
+    if not isinstance(logging.Logger.callHandlers, FunctionWrapper):
+        wrap_function_wrapper(logging.Logger, "callHandlers", tap)
+
+
+def uninstall() -> None:
+    """Leave structlog and ``logging`` as they were."""
+    structlog_bridge = StructlogInstrumentor()
+    if structlog_bridge.is_instrumented_by_opentelemetry:
+        structlog_bridge.uninstrument()
+    unwrap(logging.Logger, "callHandlers")
+
+
+def _is_the_users(record: logging.LogRecord) -> bool:
+    if record.name.startswith(_NOT_THE_USERS):
+        return False
+    return not _comes_from_structlog()
+
+
+def _comes_from_structlog() -> bool:
+    """Tell whether structlog made this logging call: its own bridge has the record already, with all its fields."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "") in (__name__, "logging"):
+        frame = frame.f_back
+    return frame is not None and str(frame.f_globals.get("__name__", "")).startswith("structlog")

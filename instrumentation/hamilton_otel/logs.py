@@ -1,0 +1,168 @@
+"""The sink that writes log events, each with the trace of its run or node.
+
+Records of the user's own code come through ``log_bridges.py``. Not for rendering (``json_lines.py``) nor for export.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from time import time_ns
+from typing import Any, Final
+
+from opentelemetry._logs import LoggerProvider, LogRecord, SeverityNumber
+from opentelemetry.context import Context
+
+from . import capture, errors, semconv
+from .dag import NodeInfo
+from .events import Execution, NodeExecution, RunExecution
+from .semconv import Event
+from .version import VERSION
+
+MAX_DEFINITION: Final = 48_000
+"""Characters for the nodes and for the edges of ``hamilton.dag.defined``; Loki refuses lines that are much larger."""
+
+_SEVERITY: Final = {
+    "DEBUG": SeverityNumber.DEBUG,
+    "INFO": SeverityNumber.INFO,
+    "WARN": SeverityNumber.WARN,
+    "ERROR": SeverityNumber.ERROR,
+}
+_RUN_ENDED: Final = {
+    "success": semconv.RUN_COMPLETED,
+    "failure": semconv.RUN_FAILED,
+    "cancelled": semconv.RUN_CANCELLED,
+}
+
+
+class LogSink:
+    """Writes events of *level* (DEBUG, INFO, WARN, ERROR) and above with a logger of *provider*."""
+
+    def __init__(self, provider: LoggerProvider, level: str) -> None:
+        self._logger = provider.get_logger(semconv.SCOPE, VERSION)
+        self._level = _SEVERITY[level].value
+        self._defined: set[tuple[str, str]] = set()
+
+    def run_started(self, run: RunExecution) -> None:
+        """Write that the run starts, and its DAG's definition where this process has not done so."""
+        self._define(run)
+        self._emit(semconv.RUN_STARTED, run.context, run.started_at, _run_attributes(run))
+
+    def run_finished(self, run: RunExecution) -> None:
+        """Write how the run ended: all that a list of runs needs."""
+        attributes = {
+            **_run_attributes(run),
+            semconv.RUN_DURATION: run.seconds,
+            semconv.RUN_NODE_COUNT: run.node_count,
+            semconv.RUN_FAILED_NODE_COUNT: run.failed_node_count,
+            **_ending(run),
+        }
+        self._emit(_RUN_ENDED[run.outcome], run.context, run.ended_at, attributes)
+
+    def node_started(self, node: NodeExecution) -> None:
+        """Write that the node starts (DEBUG)."""
+        if self._enabled(semconv.NODE_STARTED):
+            self._emit(semconv.NODE_STARTED, node.context, node.started_at, _node_attributes(node))
+
+    def node_finished(self, node: NodeExecution) -> None:
+        """Write that the node failed, with the shapes of its inputs, or that it completed (DEBUG)."""
+        if node.outcome == "failure":
+            inputs = {semconv.NODE_INPUTS: capture.describe_inputs(node.inputs)}
+            self._emit_end(semconv.NODE_FAILED, node, inputs)
+        elif node.outcome == "success" and self._enabled(semconv.NODE_COMPLETED):
+            self._emit_end(semconv.NODE_COMPLETED, node, node.summary)
+
+    def node_retried(self, node: NodeExecution, error: BaseException) -> None:
+        """Write that the node retries, and after what."""
+        attributes = {
+            **_node_attributes(node),
+            semconv.ERROR_TYPE: errors.error_type(error),
+            semconv.EXCEPTION_MESSAGE: capture.exception_message(error),
+        }
+        self._emit(semconv.NODE_RETRIED, node.context, time_ns(), attributes)
+
+    def _emit_end(self, event: Event, node: NodeExecution, more: Mapping[str, capture.Value]) -> None:
+        attributes = {
+            **_node_attributes(node),
+            semconv.NODE_DURATION: node.seconds,
+            **_ending(node),
+            **more,
+        }
+        self._emit(event, node.context, node.ended_at, attributes)
+
+    def _define(self, run: RunExecution) -> None:
+        dag = run.dag
+        if (dag.name, dag.version) in self._defined:
+            return
+        self._defined.add((dag.name, dag.version))
+        nodes, nodes_cut = capture.bounded_json(
+            map(_definition, dag.nodes.values()),
+            MAX_DEFINITION,
+        )
+        edges, edges_cut = capture.bounded_json(dag.edges(), MAX_DEFINITION)
+        attributes: capture.Attributes = {
+            semconv.DAG_NAME: dag.name,
+            semconv.DAG_VERSION: dag.version,
+            semconv.DAG_NODE_COUNT: len(dag.nodes),
+            semconv.DAG_NODES: nodes,
+            semconv.DAG_EDGES: edges,
+            semconv.DAG_TRUNCATED: nodes_cut or edges_cut,
+        }
+        self._emit(semconv.DAG_DEFINED, run.context, run.started_at, attributes)
+
+    def _enabled(self, event: Event) -> bool:
+        return _SEVERITY[event.level].value >= self._level
+
+    def _emit(self, event: Event, context: Context, timestamp: int, attributes: Mapping[str, capture.Value]) -> None:
+        if not self._enabled(event):
+            return
+        self._logger.emit(
+            LogRecord(
+                timestamp=timestamp,
+                observed_timestamp=time_ns(),
+                context=context,
+                severity_text=event.level,
+                severity_number=_SEVERITY[event.level],
+                body=event.body,
+                attributes=attributes,
+                event_name=event.name,
+            )
+        )
+
+
+def _definition(node: NodeInfo) -> dict[str, Any]:
+    return {
+        "name": node.name,
+        "type": node.type,
+        "version": node.version,
+        "tags": node.tags,
+        "input": node.is_input,
+    }
+
+
+def _run_attributes(run: RunExecution) -> capture.Attributes:
+    return {
+        semconv.DAG_NAME: run.dag.name,
+        semconv.DAG_VERSION: run.dag.version,
+        semconv.RUN_ID: run.id,
+        semconv.RUN_OUTPUTS: json.dumps(run.outputs),
+        **{f"{semconv.RUN_TAGS}.{key}": value for key, value in run.tags.items()},
+    }
+
+
+def _node_attributes(node: NodeExecution) -> capture.Attributes:
+    return {
+        semconv.DAG_NAME: node.run.dag.name,
+        semconv.RUN_ID: node.run.id,
+        semconv.NODE_NAME: node.info.name,
+    }
+
+
+def _ending(execution: Execution) -> capture.Attributes:
+    attributes: capture.Attributes = {semconv.OUTCOME: execution.outcome}
+    if execution.error is not None:
+        attributes[semconv.ERROR_TYPE] = errors.error_type(execution.error)
+        if execution.outcome == "failure":
+            attributes[semconv.ERROR_KIND] = errors.error_kind(execution.error)
+            attributes |= capture.describe_exception(execution.error)
+    return attributes

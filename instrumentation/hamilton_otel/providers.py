@@ -1,0 +1,290 @@
+"""Builds the SDK's providers from the settings and makes them the process's own, once.
+
+Providers that the application has set are never replaced. ``configure()`` opens no connection. Not for choosing
+settings (``settings.py``) nor for what is recorded (the sinks).
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import entry_points
+from typing import Any
+
+from opentelemetry import metrics, trace
+from opentelemetry._logs import get_logger_provider, set_logger_provider
+from opentelemetry._logs._internal import ProxyLoggerProvider
+from opentelemetry.metrics._internal import _ProxyMeterProvider
+from opentelemetry.sdk import metrics as sdk_metrics
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, SimpleLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    MetricExporter,
+    MetricReader,
+    PeriodicExportingMetricReader,
+)
+from opentelemetry.sdk.resources import DEPLOYMENT_ENVIRONMENT, SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+from . import local_store, log_bridges
+from . import settings as settings_module
+from .delivery.exit import run_within
+from .delivery.notice import DeliveryNotice
+from .json_lines import JsonLinesExporter
+from .settings import LOCAL, Settings, SettingsError, environment
+
+_logger = logging.getLogger("hamilton_otel")
+ENVIRONMENT_NAME = "deployment.environment.name"
+
+
+@dataclass(slots=True)
+class _Installed:
+    """What ``configure()`` has made in this process; a provider is None where the application has its own."""
+
+    settings: Settings
+    tracer_provider: TracerProvider | None = None
+    meter_provider: MeterProvider | None = None
+    logger_provider: LoggerProvider | None = None
+
+    def flushes(self) -> list[Callable[[], object]]:
+        present = (self.tracer_provider, self.meter_provider, self.logger_provider)
+        return [provider.force_flush for provider in present if provider is not None]
+
+    def shutdowns(self) -> list[Callable[[], object]]:
+        present = (self.tracer_provider, self.meter_provider, self.logger_provider)
+        return [provider.shutdown for provider in present if provider is not None]
+
+
+_installed: _Installed | None = None
+
+
+def configure(
+    *,
+    profile: str | None = None,
+    service_name: str | None = None,
+    endpoint: str | None = None,
+    local_store: str | os.PathLike[str] | None = None,
+    log_format: str | None = None,
+    log_level: str | None = None,
+    exit_timeout: float | None = None,
+    strict: bool | None = None,
+) -> None:
+    """Set up telemetry for this process; call it once, at the start. A second call does nothing.
+
+    Each argument wins over the environment, which wins over the profile's default; the standard ``OTEL_*`` variables
+    are obeyed. Without an endpoint telemetry goes to the local store. No connection is opened here.
+
+    :param profile: ``dev``, ``ci`` or ``prod`` (``HAMILTON_OTEL_PROFILE``; default ``dev``); the default of
+        ``deployment.environment.name``.
+    :param service_name: ``OTEL_SERVICE_NAME``; Prometheus' ``job``; default ``hamilton``.
+    :param endpoint: base URL of an OTLP receiver (``OTEL_EXPORTER_OTLP_ENDPOINT``).
+    :param local_store: directory for OTLP JSON lines (``HAMILTON_OTEL_LOCAL_STORE``); default ``.hamilton-otel`` where
+        there is no endpoint; given by name, it is written besides the endpoint.
+    :param log_format: ``json`` writes log records to standard error (``HAMILTON_OTEL_LOG_FORMAT``); default ``none``.
+    :param log_level: lowest level of our own events, ``DEBUG`` to ``ERROR`` (``HAMILTON_OTEL_LOG_LEVEL``).
+    :param exit_timeout: seconds that the process may take longer to end (``HAMILTON_OTEL_EXIT_TIMEOUT``; default 2).
+    :param strict: raise on a wrong setting; default: in ``dev`` and ``ci``, not in ``prod``, where one sentence is
+        logged.
+    :raises SettingsError: for the first wrong setting, naming it and the mend.
+    """
+    global _installed
+    if _installed is not None:
+        return
+    chosen = settings_module.load(
+        profile=profile,
+        service_name=service_name,
+        endpoint=endpoint,
+        local_store=local_store,
+        log_format=log_format,
+        log_level=log_level,
+        exit_timeout=exit_timeout,
+        strict=strict,
+    )
+    for problem in chosen.problems:
+        _logger.warning("%s The default is used.", problem)
+    raises = strict if strict is not None else chosen.profile != "prod"
+    with settings_module.without(chosen.ignored):
+        _installed = _install(chosen, raises)
+    atexit.register(_shutdown)
+
+
+def settings_in_force() -> Settings:
+    """Return what ``configure()`` was given, else what the environment says."""
+    return _installed.settings if _installed is not None else settings_module.load(strict=False)
+
+
+def owns(meter_provider: object) -> bool:
+    """Tell whether ``configure()`` made *meter_provider*, so that its export may be hastened."""
+    return _installed is not None and meter_provider is not None and meter_provider is _installed.meter_provider
+
+
+def flush(timeout: float = 2.0) -> bool:
+    """Export what is waiting and return whether all of it was handed over within *timeout* seconds.
+
+    Serves providers that the application has set as well as our own.
+    """
+    candidates: tuple[Any, ...] = (trace.get_tracer_provider(), metrics.get_meter_provider(), get_logger_provider())
+    actions = [provider.force_flush for provider in candidates if callable(getattr(provider, "force_flush", None))]
+    return run_within(timeout, actions)
+
+
+def flush_starts() -> None:
+    """Export the metrics and log records that are waiting: a run's start is among them."""
+    if _installed is not None:
+        if _installed.meter_provider is not None:
+            _installed.meter_provider.force_flush()
+        if _installed.logger_provider is not None:
+            _installed.logger_provider.force_flush()
+
+
+def _shutdown() -> None:
+    if _installed is not None:
+        run_within(_installed.settings.exit_timeout, _installed.shutdowns())
+
+
+def _install(settings: Settings, raises: bool) -> _Installed:
+    installed = _Installed(settings)
+    if settings.disabled:
+        return installed
+    if any(LOCAL in names for names in settings.exporters.values()):
+        try:
+            local_store.check_writable(settings.local_store)
+        except SettingsError as error:
+            if raises:
+                raise
+            _logger.warning("%s Without it nothing is kept.", error)
+            kept = {signal: tuple(n for n in names if n != LOCAL) for signal, names in settings.exporters.items()}
+            settings = replace(settings, exporters=kept)
+    if any("otlp" in names for names in settings.exporters.values()):
+        DeliveryNotice(settings.endpoint or _endpoint_variable() or "http://localhost:4318").install()
+    resource = _resource(settings)
+    if settings.exporters["traces"] and isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        installed.tracer_provider = _tracer_provider(settings, resource)
+        trace.set_tracer_provider(installed.tracer_provider)
+    if settings.exporters["metrics"] and isinstance(metrics.get_meter_provider(), _ProxyMeterProvider):
+        installed.meter_provider = _meter_provider(settings, resource)
+        metrics.set_meter_provider(installed.meter_provider)
+    wants_logs = settings.exporters["logs"] or settings.log_format == "json"
+    if wants_logs and isinstance(get_logger_provider(), ProxyLoggerProvider):
+        installed.logger_provider = _logger_provider(settings, resource)
+        set_logger_provider(installed.logger_provider)
+        log_bridges.install(installed.logger_provider)
+    return installed
+
+
+def _resource(settings: Settings) -> Resource:
+    """Name service and environment, the environment variables winning over what we would say."""
+    named = Resource.create().attributes
+    ours = {SERVICE_NAME: settings.service_name}
+    if ENVIRONMENT_NAME not in named and DEPLOYMENT_ENVIRONMENT not in named:
+        ours[ENVIRONMENT_NAME] = settings.profile
+    if "service.name" in (environment("OTEL_RESOURCE_ATTRIBUTES") or "") and not environment("OTEL_SERVICE_NAME"):
+        ours.pop(SERVICE_NAME)
+    return Resource.create(ours)
+
+
+def _tracer_provider(settings: Settings, resource: Resource) -> TracerProvider:
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    for name in settings.exporters["traces"]:
+        exporter = (
+            local_store.span_exporter(settings.local_store)
+            if name == LOCAL
+            else _exporter("traces", name, settings, _otlp_options(settings, "traces"))
+        )
+        provider.add_span_processor(BatchSpanProcessor(exporter))
+    return provider
+
+
+def _meter_provider(settings: Settings, resource: Resource) -> MeterProvider:
+    readers: list[MetricReader] = []
+    for name in settings.exporters["metrics"]:
+        temporality = _temporality()
+        made = (
+            local_store.metric_exporter(settings.local_store, preferred_temporality=temporality)
+            if name == LOCAL
+            else _exporter("metrics", name, settings, {**_otlp_options(settings, "metrics"), **_preferred(name)})
+        )
+        readers.append(
+            PeriodicExportingMetricReader(made, export_interval_millis=settings.heartbeat * 1000)
+            if isinstance(made, MetricExporter)
+            else made
+        )
+    return MeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False)
+
+
+def _logger_provider(settings: Settings, resource: Resource) -> LoggerProvider:
+    provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
+    provider.add_log_record_processor(log_bridges.RunContextProcessor())
+    if settings.log_format == "json":
+        provider.add_log_record_processor(SimpleLogRecordProcessor(JsonLinesExporter()))
+    for name in settings.exporters["logs"]:
+        exporter = (
+            local_store.log_exporter(settings.local_store)
+            if name == LOCAL
+            else _exporter("logs", name, settings, _otlp_options(settings, "logs"))
+        )
+        provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
+    return provider
+
+
+def _temporality() -> dict[type, AggregationTemporality] | None:
+    """Return deltas for what is counted, unless the standard variable says otherwise.
+
+    Deltas let the Collector sum the counts of processes that live for seconds.
+    """
+    if environment("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"):
+        return None
+    delta = (sdk_metrics.Counter, sdk_metrics.ObservableCounter, sdk_metrics.Histogram)
+    kept = (sdk_metrics.UpDownCounter, sdk_metrics.ObservableUpDownCounter, sdk_metrics.ObservableGauge)
+    return {
+        **dict.fromkeys(delta, AggregationTemporality.DELTA),
+        **dict.fromkeys(kept, AggregationTemporality.CUMULATIVE),
+    }
+
+
+def _preferred(name: str) -> dict[str, Any]:
+    return {"preferred_temporality": _temporality()} if name.startswith("otlp") else {}
+
+
+def _otlp_options(settings: Settings, signal: str) -> dict[str, Any]:
+    """Return the exporter's endpoint where it was given to ``configure()``; the environment is the SDK's matter."""
+    if settings.endpoint is None:
+        return {}
+    if _protocol(signal) == "grpc":
+        return {"endpoint": settings.endpoint}
+    return {"endpoint": f"{settings.endpoint.rstrip('/')}/v1/{signal}"}
+
+
+def _protocol(signal: str) -> str:
+    own = environment(f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL")
+    return own or environment("OTEL_EXPORTER_OTLP_PROTOCOL") or "http/protobuf"
+
+
+def _endpoint_variable() -> str | None:
+    names = (
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        *(f"OTEL_EXPORTER_OTLP_{s.upper()}_ENDPOINT" for s in settings_module.SIGNALS),
+    )
+    return next((value for value in map(environment, names) if value), None)
+
+
+def _exporter(signal: str, name: str, settings: Settings, options: dict[str, Any]) -> Any:
+    """Return the exporter registered under *name*, as OTEL_<SIGNAL>_EXPORTER names it.
+
+    Raises :class:`SettingsError` where there is none.
+    """
+    if name == "otlp":
+        name = "otlp_proto_grpc" if _protocol(signal) == "grpc" else "otlp_proto_http"
+    found = list(entry_points(group=f"opentelemetry_{signal}_exporter", name=name))
+    if not found:
+        raise SettingsError(
+            f"OTEL_{signal.upper()}_EXPORTER names {name!r}, which is not installed; "
+            "use otlp, console or none, or install the package that provides it."
+        )
+    return found[0].load()(**(options if name.startswith("otlp") else {}))

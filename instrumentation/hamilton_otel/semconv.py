@@ -1,0 +1,226 @@
+"""Every name that leaves the process: spans, attributes, metrics and log events, each with unit and meaning.
+
+Not for behaviour. The README's tables, the dashboards, the rules and the tests are checked against this module.
+The shape follows OpenTelemetry's ``cicd.pipeline.run.*`` (there is no convention for data pipelines); units are UCUM.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+SCOPE: Final = "hamilton_otel"
+"""Instrumentation scope of everything that we emit; the Collector routes by it."""
+
+MetricKind = Literal["counter", "histogram", "observable_counter", "observable_up_down_counter", "observable_gauge"]
+Pipeline = Literal["aggregated", "live"]
+Level = Literal["DEBUG", "INFO", "WARN", "ERROR"]
+
+ATTRIBUTES: Final[dict[str, str]] = {}
+METRICS: Final[dict[str, Metric]] = {}
+EVENTS: Final[dict[str, Event]] = {}
+SPANS: Final[dict[str, str]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One instrument: what it measures and which attributes its points carry.
+
+    ``aggregated`` metrics are summed over all processes by the Collector, ``live`` ones keep their process.
+    """
+
+    name: str
+    kind: MetricKind
+    unit: str
+    meaning: str
+    attributes: tuple[str, ...]
+    pipeline: Pipeline = "aggregated"
+    boundaries: tuple[float, ...] | None = None
+
+    @property
+    def prometheus_name(self) -> str:
+        """Return the metric's name in Prometheus, without ``_bucket`` / ``_count`` / ``_sum``."""
+        unit = {"s": "_seconds", "By": "_bytes"}.get(self.unit, "")
+        total = "_total" if self.kind in ("counter", "observable_counter") else ""
+        return self.name.replace(".", "_") + unit + total
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One log event: its name, its level, and the sentence that is its body."""
+
+    name: str
+    level: Level
+    body: str
+    meaning: str
+
+
+def _attribute(name: str, meaning: str) -> str:
+    ATTRIBUTES[name] = meaning
+    return name
+
+
+def _metric(metric: Metric) -> Metric:
+    METRICS[metric.name] = metric
+    return metric
+
+
+def _event(event: Event) -> Event:
+    EVENTS[event.name] = event
+    return event
+
+
+def _span(template: str, meaning: str) -> str:
+    SPANS[template] = meaning
+    return template
+
+
+DAG_NAME: Final = _attribute("hamilton.dag.name", "Name of the DAG, as given to the adapter.")
+DAG_VERSION: Final = _attribute("hamilton.dag.version", "Hash of the source of all nodes; computed once per graph.")
+DAG_NODES: Final = _attribute("hamilton.dag.nodes", "JSON list of the DAG's nodes: name, type, version, tags, input.")
+DAG_EDGES: Final = _attribute("hamilton.dag.edges", "JSON list of [from, to] node names.")
+DAG_NODE_COUNT: Final = _attribute("hamilton.dag.node_count", "Number of nodes in the DAG.")
+DAG_TRUNCATED: Final = _attribute("hamilton.dag.truncated", "True where nodes or edges were left out for size.")
+TEAM: Final = _attribute("hamilton.team", "Value of the `team` tag; the only tag that metrics carry.")
+RUN_ID: Final = _attribute("hamilton.run.id", "Hamilton's id of the run (UUID).")
+RUN_TAGS: Final = _attribute("hamilton.run.tags", "Prefix of the run's tags: `hamilton.run.tags.<tag>`.")
+RUN_OUTPUTS: Final = _attribute("hamilton.run.outputs", "Names of the requested outputs.")
+RUN_INPUTS: Final = _attribute("hamilton.run.inputs", "Names (never values) of the run's inputs.")
+RUN_OVERRIDES: Final = _attribute("hamilton.run.overrides", "Names of the overridden nodes.")
+RUN_DURATION: Final = _attribute("hamilton.run.duration", "Duration of the run in seconds (log events).")
+RUN_NODE_COUNT: Final = _attribute("hamilton.run.node_count", "Number of nodes that the run executed.")
+RUN_FAILED_NODE_COUNT: Final = _attribute("hamilton.run.failed_node_count", "Number of nodes that failed.")
+NODE_NAME: Final = _attribute("hamilton.node.name", "Name of the node.")
+NODE_VERSION: Final = _attribute("hamilton.node.version", "Hash of the node's source.")
+NODE_TYPE: Final = _attribute("hamilton.node.type", "Declared type of the node's result.")
+NODE_TAGS: Final = _attribute("hamilton.node.tags", "Prefix of the node's tags: `hamilton.node.tags.<tag>`.")
+NODE_DURATION: Final = _attribute("hamilton.node.duration", "Duration of the node in seconds (log events).")
+NODE_INPUTS: Final = _attribute("hamilton.node.inputs", "JSON object: input name -> type and shape, never a value.")
+TASK_ID: Final = _attribute("hamilton.task.id", "Id of the task that executed the node (task-based execution).")
+OUTCOME: Final = _attribute("hamilton.outcome", "`success`, `failure` or `cancelled`.")
+ERROR_TYPE: Final = _attribute("error.type", "Qualified name of the exception; only on failures.")
+ERROR_KIND: Final = _attribute(
+    "hamilton.error.kind", "`system` (memory, network, broken workers) or `user` (everything else)."
+)
+RESULT_TYPE: Final = _attribute("hamilton.result.type", "Type of the result.")
+RESULT_ROWS: Final = _attribute("hamilton.result.rows", "Number of rows, or length of a container.")
+RESULT_COLUMNS: Final = _attribute("hamilton.result.columns", "Number of columns.")
+RESULT_SIZE: Final = _attribute("hamilton.result.size", "Size in memory, bytes, where the result knows it.")
+CODE_FUNCTION: Final = _attribute("code.function.name", "Qualified name of the function behind the node.")
+CODE_FILE: Final = _attribute("code.file.path", "File of that function.")
+CODE_LINE: Final = _attribute("code.line.number", "Its first line.")
+EXCEPTION_TYPE: Final = _attribute("exception.type", "Qualified name of the exception (exception event).")
+EXCEPTION_MESSAGE: Final = _attribute("exception.message", "Its message, shortened.")
+EXCEPTION_STACKTRACE: Final = _attribute("exception.stacktrace", "Its stack trace, shortened, without values.")
+
+EXCEPTION_EVENT: Final = "exception"
+"""Span event on the failing node and on its run (OpenTelemetry's exception convention)."""
+RETRY_EVENT: Final = "retry"
+"""Span event on a node for each retry given to ``record_retry()``."""
+
+SPAN_RUN: Final = _span("run {dag}", "One execution of a DAG; root, or child of the caller's span.")
+SPAN_NODE: Final = _span("node {node}", "One executed node; child of its run, linked to the spans of its inputs.")
+
+_DAG = (DAG_NAME, TEAM)
+
+RUN_STARTS: Final = _metric(
+    Metric("hamilton.run.starts", "counter", "{run}", "Runs started.", _DAG),
+)
+RUN_DURATIONS: Final = _metric(
+    Metric(
+        "hamilton.run.duration",
+        "histogram",
+        "s",
+        "Duration of finished runs; its count is the number of finished runs.",
+        (*_DAG, OUTCOME),
+        boundaries=(
+            0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+            60.0, 150.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0,
+        ),
+    ),
+)  # fmt: skip
+RUN_FAILURES: Final = _metric(
+    Metric("hamilton.run.failures", "counter", "{run}", "Runs that failed.", (*_DAG, ERROR_TYPE, ERROR_KIND)),
+)
+RUN_ACTIVE: Final = _metric(
+    Metric(
+        "hamilton.run.active",
+        "observable_up_down_counter",
+        "{run}",
+        "Runs in progress in a process that has lived longer than one heartbeat.",
+        _DAG,
+        "live",
+    ),
+)
+RUN_OLDEST_START: Final = _metric(
+    Metric(
+        "hamilton.run.oldest_start.time",
+        "observable_gauge",
+        "s",
+        "Unix time at which the oldest run in progress started.",
+        _DAG,
+        "live",
+    ),
+)
+NODE_DURATIONS: Final = _metric(
+    Metric(
+        "hamilton.node.duration",
+        "histogram",
+        "s",
+        "Duration of executed nodes; its count is the number of executed nodes.",
+        (*_DAG, NODE_NAME, OUTCOME),
+        boundaries=(0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0),
+    ),
+)
+NODE_FAILURES: Final = _metric(
+    Metric(
+        "hamilton.node.failures",
+        "counter",
+        "{node}",
+        "Nodes that failed.",
+        (*_DAG, NODE_NAME, ERROR_TYPE, ERROR_KIND),
+    ),
+)
+NODE_RETRIES: Final = _metric(
+    Metric(
+        "hamilton.node.retries",
+        "counter",
+        "{retry}",
+        "Retries inside nodes, as told by `record_retry()`.",
+        (*_DAG, NODE_NAME, ERROR_TYPE),
+    ),
+)
+TELEMETRY_ERRORS: Final = _metric(
+    Metric(
+        "hamilton.telemetry.errors",
+        "observable_counter",
+        "{error}",
+        "Errors of our own that were swallowed so that the user's run went on.",
+        (),
+    ),
+)
+
+RUN_STARTED: Final = _event(Event("hamilton.run.started", "INFO", "Run started", "A run begins."))
+RUN_COMPLETED: Final = _event(
+    Event("hamilton.run.completed", "INFO", "Run completed", "A run ended with success; duration, counts and tags.")
+)
+RUN_FAILED: Final = _event(
+    Event("hamilton.run.failed", "ERROR", "Run failed", "A run ended with an exception; duration, error, tags.")
+)
+RUN_CANCELLED: Final = _event(
+    Event("hamilton.run.cancelled", "WARN", "Run cancelled", "A run was interrupted (KeyboardInterrupt, SystemExit).")
+)
+NODE_STARTED: Final = _event(Event("hamilton.node.started", "DEBUG", "Node started", "A node begins."))
+NODE_COMPLETED: Final = _event(Event("hamilton.node.completed", "DEBUG", "Node completed", "A node ended well."))
+NODE_FAILED: Final = _event(
+    Event("hamilton.node.failed", "ERROR", "Node failed", "A node raised; types and shapes of its inputs.")
+)
+NODE_RETRIED: Final = _event(Event("hamilton.node.retried", "WARN", "Node retried", "A node reported a retry."))
+DAG_DEFINED: Final = _event(
+    Event(
+        "hamilton.dag.defined",
+        "INFO",
+        "DAG defined",
+        "Nodes, edges, tags and versions; once per DAG version and process.",
+    )
+)

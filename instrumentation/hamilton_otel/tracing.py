@@ -1,0 +1,109 @@
+"""The sink that makes spans: one per run, one per node, linked to the spans of the node's inputs.
+
+Not for who is current (``recorder.py`` attaches what this sink puts into ``context``) nor for export
+(``providers.py``). Status and exception events follow OpenTelemetry's "Recording errors": unset on success, ERROR
+with ``error.type`` on failure.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from opentelemetry.trace import Link, Span, StatusCode, Tracer, TracerProvider, set_span_in_context
+
+from . import capture, errors, semconv
+from .events import Execution, NodeExecution, RunExecution
+from .version import VERSION
+
+MAX_LINKS: Final = 100
+"""Below the SDK's limit of 128, so that a user can add some."""
+
+
+class TracingSink:
+    """Makes the spans of runs and nodes with a tracer of *provider*."""
+
+    def __init__(self, provider: TracerProvider) -> None:
+        self._tracer: Tracer = provider.get_tracer(semconv.SCOPE, VERSION)
+
+    def run_started(self, run: RunExecution) -> None:
+        """Start the run's span, with its tags and the names of what goes in and out."""
+        attributes: dict[str, capture.Value | tuple[str, ...]] = {
+            semconv.DAG_NAME: run.dag.name,
+            semconv.DAG_VERSION: run.dag.version,
+            semconv.RUN_ID: run.id,
+            semconv.RUN_OUTPUTS: run.outputs,
+        }
+        if run.inputs:
+            attributes[semconv.RUN_INPUTS] = run.inputs
+        if run.overrides:
+            attributes[semconv.RUN_OVERRIDES] = run.overrides
+        attributes |= {f"{semconv.RUN_TAGS}.{key}": value for key, value in run.tags.items()}
+        run.span = self._tracer.start_span(
+            semconv.SPAN_RUN.format(dag=run.dag.name),
+            context=run.context,
+            attributes=attributes,
+            start_time=run.started_at,
+        )
+        run.context = set_span_in_context(run.span, run.context)
+
+    def run_finished(self, run: RunExecution) -> None:
+        """End the run's span with its outcome and counts."""
+        if run.span.is_recording():
+            run.span.set_attributes(
+                {semconv.RUN_NODE_COUNT: run.node_count, semconv.RUN_FAILED_NODE_COUNT: run.failed_node_count}
+            )
+        _end(run)
+
+    def node_started(self, node: NodeExecution) -> None:
+        """Start the node's span."""
+        run = node.run
+        attributes = {
+            **node.info.attributes,
+            semconv.DAG_NAME: run.dag.name,
+            semconv.DAG_VERSION: run.dag.version,
+            semconv.RUN_ID: run.id,
+        }
+        if node.task_id is not None:
+            attributes[semconv.TASK_ID] = node.task_id
+        sources = [run.node_spans[name] for name in node.info.dependencies if name in run.node_spans]
+        node.span = self._tracer.start_span(
+            node.info.span_name,
+            context=node.context,
+            attributes=attributes,
+            links=[Link(source) for source in sources[:MAX_LINKS]],
+            start_time=node.started_at,
+        )
+        node.context = set_span_in_context(node.span, node.context)
+
+    def node_finished(self, node: NodeExecution) -> None:
+        """End the node's span with its outcome and the summary of its result."""
+        node.run.node_spans[node.info.name] = node.span.get_span_context()
+        if node.span.is_recording():
+            node.span.set_attributes(node.summary)
+        _end(node)
+
+    def node_retried(self, node: NodeExecution, error: BaseException) -> None:
+        """Add a retry event to the node's span."""
+        attributes = {
+            semconv.ERROR_TYPE: errors.error_type(error),
+            semconv.EXCEPTION_MESSAGE: capture.exception_message(error),
+        }
+        node.span.add_event(semconv.RETRY_EVENT, attributes)
+
+
+def _end(execution: Execution) -> None:
+    span: Span = execution.span
+    if span.is_recording():
+        span.set_attribute(semconv.OUTCOME, execution.outcome)
+        if execution.error is not None:
+            _record_error(execution, execution.error)
+    span.end(execution.ended_at)
+
+
+def _record_error(execution: Execution, error: BaseException) -> None:
+    span = execution.span
+    span.set_attribute(semconv.ERROR_TYPE, errors.error_type(error))
+    if execution.outcome == "failure":
+        span.set_attribute(semconv.ERROR_KIND, errors.error_kind(error))
+        span.set_status(StatusCode.ERROR, capture.exception_message(error))
+        span.add_event(semconv.EXCEPTION_EVENT, capture.describe_exception(error), execution.ended_at)

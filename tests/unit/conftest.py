@@ -1,0 +1,62 @@
+"""What all unit tests share."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from hamilton import ad_hoc_utils, driver
+from hamilton_otel.guard import guard
+from hamilton_otel.testing import CapturedTelemetry
+
+
+@pytest.fixture(autouse=True)
+def own_errors_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under test, what the guard would swallow is raised."""
+    monkeypatch.setattr(guard, "reraise", True)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the developer's own settings."""
+    for name in list(os.environ):
+        if name.startswith(("OTEL_", "HAMILTON_OTEL_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def telemetry() -> Iterator[CapturedTelemetry]:
+    """Telemetry kept in memory."""
+    captured = CapturedTelemetry()
+    yield captured
+    captured.meter_provider.shutdown()
+
+
+def module_of(*functions: Callable[..., Any]) -> ModuleType:
+    """Return *functions* as a Hamilton module."""
+    module: ModuleType = ad_hoc_utils.create_temporary_module(*functions)
+    return module
+
+
+def driver_of(*functions: Callable[..., Any], adapters: Any = ()) -> driver.Driver:
+    """Return a driver over *functions*."""
+    return driver.Builder().with_modules(module_of(*functions)).with_adapters(*adapters).build()
+
+
+def run_python(code: str, directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run *code* in a Python process of its own, in *directory*, with warnings as errors."""
+    script = directory / "script.py"
+    script.write_text(code)
+    return subprocess.run(
+        [sys.executable, "-W", "error", str(script)],
+        cwd=directory,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
