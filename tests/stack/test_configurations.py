@@ -1,0 +1,35 @@
+"""What the servers' own checkers say of the committed configurations, and the tests of the Prometheus rules."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from stack import Stack
+from stack.recipes import ROOT
+
+FEATURE = "--enable-feature=promql-extended-range-selectors"
+
+
+def run(stack: Stack, folder: Path, *command: str) -> None:
+    environment = stack.servers["prometheus"].environment
+    done = subprocess.run(
+        command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "prometheus" / "tests").glob("*.yml")), ids=lambda path: path.stem)
+def test_the_rules_do_what_their_tests_say(stack: Stack, path: Path) -> None:
+    """Promtool evaluates the rules over invented series."""
+    run(stack, path.parent, "promtool", "test", "rules", FEATURE, path.name)
+
+
+def test_every_file_passes_the_checker_of_its_server(stack: Stack) -> None:
+    """Including files that the native stack does not read as they are."""
+    run(stack, ROOT / "prometheus", "promtool", "check", "config", FEATURE, "prometheus.yml")
+    run(stack, ROOT / "alerting", "amtool", "check-config", "alertmanager.yml")
+    run(stack, ROOT, "loki", "-config.file=loki/config.yaml", "-config.expand-env=true", "-verify-config")
+    run(stack, ROOT, "collector", "validate", "--config=collector/config.yaml")
+    run(stack, ROOT, "jaeger", "validate", "--config=jaeger/config.yaml")
