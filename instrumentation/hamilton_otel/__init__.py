@@ -2,6 +2,7 @@
 
 from .adapter import TelemetryAdapter
 from .annotations import annotate, record_retry
+from .async_adapter import async_adapters
 from .current import run_tags
 from .providers import configure, flush
 from .settings import SettingsError
@@ -12,6 +13,7 @@ __all__ = [
     "TelemetryAdapter",
     "__version__",
     "annotate",
+    "async_adapters",
     "configure",
     "flush",
     "record_retry",

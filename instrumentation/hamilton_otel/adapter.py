@@ -1,16 +1,19 @@
-"""The adapter for Hamilton's synchronous driver: translates its hooks for the recorder.
+"""The adapter for Hamilton's synchronous driver, with any executor: translates its hooks for the recorder.
 
-Here (and in no other module) Hamilton's hook signatures are known. Nothing that happens here reaches the user's run.
+Here (and in ``async_adapter.py``) Hamilton's hook signatures are known, and nowhere else. Nothing that happens here
+reaches the user's run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hamilton.lifecycle import base
 
-from . import capture
+from . import capture, providers
+from .events import Sink
 from .guard import guard
 from .recorder import Recorder
 from .settings import SettingsError
@@ -27,6 +30,11 @@ if TYPE_CHECKING:
 class TelemetryAdapter(
     base.BasePreGraphExecute,
     base.BasePostGraphExecute,
+    base.BasePreTaskSubmission,
+    base.BasePreTaskExecute,
+    base.BasePostTaskExecute,
+    base.BasePostTaskReturn,
+    base.BasePostTaskExpand,
     base.BasePreNodeExecute,
     base.BasePostNodeExecute,
 ):
@@ -61,22 +69,34 @@ class TelemetryAdapter(
         meter_provider: MeterProvider | None = None,
         logger_provider: LoggerProvider | None = None,
     ) -> None:
-        if not isinstance(dag_name, str) or not dag_name.strip():
-            raise SettingsError(
-                f"TelemetryAdapter(dag_name={dag_name!r}) is not a name; give the DAG a short, constant one."
-            )
-        self.dag_name = capture.shorten(dag_name.strip(), 200)
-        self.tags = {key: capture.tag(value) for key, value in (tags or {}).items()}
-        self._providers = (tracer_provider, meter_provider, logger_provider)
-        self._recorder = Recorder(self.dag_name, self.tags)
+        self.dag_name, self.tags = checked(dag_name, tags)
+        self.recorder = Recorder(
+            self.dag_name,
+            self.tags,
+            partial(sinks_for, tracer_provider, meter_provider, logger_provider),
+            providers.flush_worker,
+        )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Pickle name and tags only: providers and open runs belong to this process."""
-        return {"dag_name": self.dag_name, "tags": self.tags}
+        """Pickle what a worker process needs: names, the runs in progress, and how telemetry is configured."""
+        return {
+            "dag_name": self.dag_name,
+            "tags": self.tags,
+            "runs": self.recorder.carry(),
+            "configuration": providers.portable_configuration(),
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore an adapter in another process, where it uses that process's providers."""
-        self.__init__(**state)  # type: ignore[misc]
+        """Restore an adapter in a worker process, where it uses that process's providers."""
+        self.dag_name, self.tags = state["dag_name"], state["tags"]
+        configuration = state["configuration"]
+
+        def sinks() -> Sequence[Sink]:
+            providers.configure_worker(configuration)
+            return sinks_for()
+
+        self.recorder = Recorder(self.dag_name, self.tags, sinks, providers.flush_worker)
+        self.recorder.carried = {run.id: run for run in state["runs"]}
 
     def pre_graph_execute(
         self,
@@ -88,28 +108,87 @@ class TelemetryAdapter(
         overrides: dict[str, Any] | None,
     ) -> None:
         """Open the run, if there is anything to tell it to."""
-        try:
-            sinks = sinks_for(*self._providers)
-            if sinks:
-                self._recorder.run_started(
-                    run_id, graph, sinks, outputs=final_vars, inputs=inputs or (), overrides=overrides or ()
-                )
-        except Exception as error:
-            guard.swallow("pre_graph_execute", error)
+        with guard("pre_graph_execute"):
+            self.recorder.run_started(run_id, graph, outputs=final_vars, inputs=inputs or (), overrides=overrides or ())
 
     def post_graph_execute(
         self, *, run_id: str, graph: FunctionGraph, success: bool, error: Exception | None, results: Any
     ) -> None:
         """Close the run."""
-        try:
-            self._recorder.run_finished(run_id, error)
-        except Exception as broken:
-            guard.swallow("post_graph_execute", broken)
+        with guard("post_graph_execute"):
+            self.recorder.run_finished(run_id, success, error)
+
+    def pre_task_submission(
+        self,
+        *,
+        run_id: str,
+        task_id: str,
+        nodes: list[Node],
+        inputs: dict[str, Any],
+        overrides: dict[str, Any],
+        spawning_task_id: str | None,
+        purpose: Any,
+    ) -> None:
+        """Note the submission of a task."""
+        with guard("pre_task_submission"):
+            self.recorder.task_submitted(run_id, task_id, nodes)
+
+    def pre_task_execute(
+        self,
+        *,
+        run_id: str,
+        task_id: str,
+        nodes: list[Node],
+        inputs: dict[str, Any],
+        overrides: dict[str, Any],
+        spawning_task_id: str | None,
+        purpose: Any,
+    ) -> None:
+        """Open the task."""
+        with guard("pre_task_execute"):
+            self.recorder.task_started(run_id, task_id, spawning_task_id, nodes)
+
+    def post_task_execute(
+        self,
+        *,
+        run_id: str,
+        task_id: str,
+        nodes: list[Node],
+        results: dict[str, Any] | None,
+        success: bool,
+        error: Exception | None,
+        spawning_task_id: str | None,
+        purpose: Any,
+    ) -> None:
+        """Close the task."""
+        with guard("post_task_execute"):
+            self.recorder.task_finished(run_id, task_id, error)
+
+    def post_task_return(
+        self,
+        *,
+        run_id: str,
+        task_id: str,
+        nodes: list[Node],
+        result: Any,
+        success: bool,
+        error: Exception | None,
+        spawning_task_id: str | None,
+        purpose: Any,
+    ) -> None:
+        """Note that the task's result is known."""
+        with guard("post_task_return"):
+            self.recorder.task_returned(run_id, task_id, nodes, success)
+
+    def post_task_expand(self, *, run_id: str, task_id: str, parameters: dict[str, Any]) -> None:
+        """Note the size of a parallel block."""
+        with guard("post_task_expand"):
+            self.recorder.task_expanded(run_id, task_id, len(parameters))
 
     def pre_node_execute(self, *, run_id: str, node_: Node, kwargs: dict[str, Any], task_id: str | None = None) -> None:
         """Open the node."""
         try:
-            self._recorder.node_started(run_id, node_, kwargs, task_id)
+            self.recorder.node_started(run_id, node_, kwargs, task_id)
         except Exception as error:
             guard.swallow("pre_node_execute", error)
 
@@ -126,6 +205,13 @@ class TelemetryAdapter(
     ) -> None:
         """Close the node."""
         try:
-            self._recorder.node_finished(run_id, node_, error, result, task_id)
+            self.recorder.node_finished(run_id, node_, error, result, task_id)
         except Exception as broken:
             guard.swallow("post_node_execute", broken)
+
+
+def checked(dag_name: str, tags: Mapping[str, Any] | None) -> tuple[str, dict[str, capture.Value]]:
+    """Return name and tags as every signal carries them; raise :class:`SettingsError` where the name is empty."""
+    if not isinstance(dag_name, str) or not dag_name.strip():
+        raise SettingsError(f"dag_name={dag_name!r} is not a name; give the DAG a short, constant one.")
+    return capture.shorten(dag_name.strip(), 200), {key: capture.tag(value) for key, value in (tags or {}).items()}

@@ -6,11 +6,15 @@ anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import Token
+from dataclasses import dataclass
+from typing import Any
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
+from structlog import contextvars as structlog_context
 
 from .capture import Value, tag
 from .events import Execution, NodeExecution
@@ -19,13 +23,34 @@ _EXECUTION = otel_context.create_key("hamilton_otel.execution")
 _TAGS = otel_context.create_key("hamilton_otel.run_tags")
 
 
+@dataclass(slots=True)
+class Attachment:
+    """What :func:`attach` has made current, for :func:`detach`."""
+
+    token: Token[Context]
+    log_tokens: Mapping[str, Token[Any]]
+
+
+def attach(context: Context, log_variables: Mapping[str, Any] | None = None) -> Attachment:
+    """Make *context* current in this thread, and *log_variables* structlog's context variables."""
+    log_tokens = structlog_context.bind_contextvars(**log_variables) if log_variables else {}
+    return Attachment(otel_context.attach(context), log_tokens)
+
+
+def detach(attachment: Attachment) -> None:
+    """Restore what was current before; for the thread (or task) that attached."""
+    otel_context.detach(attachment.token)
+    if attachment.log_tokens:
+        structlog_context.reset_contextvars(**attachment.log_tokens)
+
+
 def bind(execution: Execution, context: Context) -> Context:
     """Return *context* with *execution* as the current one."""
     return otel_context.set_value(_EXECUTION, execution, context)
 
 
 def execution(context: Context | None = None) -> Execution | None:
-    """Return the run or node to which *context* (default: the current one) belongs."""
+    """Return the run, task or node to which *context* (default: the current one) belongs."""
     found = otel_context.get_value(_EXECUTION, context)
     return found if isinstance(found, Execution) else None
 

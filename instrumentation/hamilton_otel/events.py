@@ -1,6 +1,6 @@
-"""The contract between Hamilton's side and the sinks: what a run and a node carry, and the ``Sink`` protocol.
+"""The contract between Hamilton's side and the sinks: what a run, a task and a node carry, and who hears of it.
 
-One object per run and per node, handed to every sink when it starts and again when it ends. Not for deciding what
+One object per run, task and node, handed to every sink when it starts and again when it ends. Not for deciding what
 becomes of it: that is for the sinks.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Span, SpanContext
@@ -20,7 +20,7 @@ from .errors import Outcome
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Execution:
-    """What runs and nodes have in common.
+    """What runs, tasks and nodes have in common.
 
     ``started_at`` is Unix time in nanoseconds, ``duration`` nanoseconds of a monotonic clock (0 until the end).
     ``context`` is the OpenTelemetry context in which its work runs; the tracing sink puts ``span`` into it.
@@ -51,7 +51,7 @@ class RunExecution(Execution):
     """One execution of a DAG.
 
     ``sinks`` are those of its start, whatever is configured meanwhile. ``node_spans`` maps finished nodes to their span
-    contexts, for links.
+    contexts, for links: by name, then by task (None outside tasks).
     """
 
     id: str
@@ -63,12 +63,26 @@ class RunExecution(Execution):
     overrides: tuple[str, ...] = ()
     node_count: int = 0
     failed_node_count: int = 0
-    node_spans: dict[str, SpanContext] = field(default_factory=dict)
+    node_spans: dict[str, dict[str | None, SpanContext]] = field(default_factory=dict)
 
     @property
     def team(self) -> Value | None:
         """Return the ``team`` tag, the only one that metrics carry."""
         return self.tags.get("team")
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class TaskExecution(Execution):
+    """One execution of a task, the unit that Hamilton's executors distribute.
+
+    ``name`` is the same for all tasks of a parallel block, ``id`` is not. ``wait`` is the time from its submission to
+    its start in nanoseconds, None where the submission is not known.
+    """
+
+    run: RunExecution
+    id: str
+    name: str
+    wait: int | None = None
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -80,15 +94,16 @@ class NodeExecution(Execution):
 
     run: RunExecution
     info: NodeInfo
-    task_id: str | None = None
+    task: TaskExecution | None = None
     inputs: Mapping[str, Any] = field(default_factory=dict)
     summary: Attributes = field(default_factory=dict)
 
 
-class Sink(Protocol):
+class Sink:
     """Receives every event of the runs in this process; may be called from several threads at once.
 
-    A sink may raise: the caller swallows, counts and logs it, and goes on with the next sink.
+    A sink derives from this class and has methods for what it wants to know. It may raise: the caller swallows, counts
+    and logs it, and goes on with the next sink.
     """
 
     def run_started(self, run: RunExecution) -> None:
@@ -96,6 +111,21 @@ class Sink(Protocol):
 
     def run_finished(self, run: RunExecution) -> None:
         """Take note that a run has ended; outcome, error and duration are set."""
+
+    def task_submitted(self, run: RunExecution, task_id: str) -> None:
+        """Take note that a task was given to an executor, which may start it later, elsewhere."""
+
+    def task_started(self, task: TaskExecution) -> None:
+        """Take note that a task begins in this process; the tracing sink sets ``task.span`` and ``task.context``."""
+
+    def task_finished(self, task: TaskExecution) -> None:
+        """Take note that a task has ended in this process; outcome, error and duration are set."""
+
+    def task_returned(self, run: RunExecution, task_id: str) -> None:
+        """Take note that the process of the run has the result of a task, or its failure."""
+
+    def expanded(self, run: RunExecution, node_name: str, size: int) -> None:
+        """Take note that the node *node_name* has opened a parallel block of *size* tasks."""
 
     def node_started(self, node: NodeExecution) -> None:
         """Take note that a node begins; the tracing sink sets ``node.span`` and ``node.context``."""

@@ -17,7 +17,7 @@ from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor, ReadWrit
 from wrapt import FunctionWrapper, wrap_function_wrapper
 
 from . import current, semconv
-from .events import NodeExecution, RunExecution
+from .events import NodeExecution, RunExecution, TaskExecution
 from .guard import guard
 
 _NOT_THE_USERS: Final = (
@@ -40,6 +40,8 @@ class RunContextProcessor(LogRecordProcessor):
         execution = current.execution(record.context)
         if isinstance(execution, NodeExecution):
             run, node_name = execution.run, execution.info.name
+        elif isinstance(execution, TaskExecution):
+            run, node_name = execution.run, None
         elif isinstance(execution, RunExecution):
             run, node_name = execution, None
         else:

@@ -15,7 +15,7 @@ from opentelemetry.context import Context
 
 from . import capture, errors, semconv
 from .dag import NodeInfo
-from .events import Execution, NodeExecution, RunExecution
+from .events import Execution, NodeExecution, RunExecution, Sink
 from .semconv import Event
 from .version import VERSION
 
@@ -35,7 +35,7 @@ _RUN_ENDED: Final = {
 }
 
 
-class LogSink:
+class LogSink(Sink):
     """Writes events of *level* (DEBUG, INFO, WARN, ERROR) and above with a logger of *provider*."""
 
     def __init__(self, provider: LoggerProvider, level: str) -> None:

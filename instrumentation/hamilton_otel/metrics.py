@@ -7,23 +7,22 @@ this module only records. Attributes never hold a run id, a path or a message.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from time import monotonic
 from typing import Final
 
 from opentelemetry.metrics import CallbackOptions, Counter, Histogram, Meter, MeterProvider, Observation
 
 from . import errors, semconv
 from .capture import Attributes, Value
-from .events import NodeExecution, RunExecution
+from .events import NodeExecution, RunExecution, Sink, TaskExecution
 from .guard import guard
+from .in_progress import InProgress
 from .semconv import Metric
 from .version import VERSION
 
-_Series = tuple[tuple[str, Value], ...]
 MAX_PREPARED: Final = 10_000
 
 
-class MetricsSink:
+class MetricsSink(Sink):
     """Records runs and nodes with a meter of *provider*.
 
     The gauges of runs in progress stay silent until the process has lived for *heartbeat* seconds, so that short
@@ -38,29 +37,57 @@ class MetricsSink:
         self._node_durations = _histogram(meter, semconv.NODE_DURATIONS)
         self._node_failures = _counter(meter, semconv.NODE_FAILURES)
         self._node_retries = _counter(meter, semconv.NODE_RETRIES)
-        self._active: dict[_Series, dict[str, float]] = {}
-        self._visible_from = monotonic() + heartbeat
+        self._task_durations = _histogram(meter, semconv.TASK_DURATIONS)
+        self._task_waits = _histogram(meter, semconv.TASK_WAITS)
+        self._fanout_sizes = _histogram(meter, semconv.FANOUT_SIZES)
+        self._active, self._tasks, self._pending = (InProgress(heartbeat) for _ in range(3))
         self._node_attributes: dict[tuple[str, Value | None, str, str], Attributes] = {}
-        self._observe(meter, semconv.RUN_ACTIVE, self._observe_active)
-        self._observe(meter, semconv.RUN_OLDEST_START, self._observe_oldest)
+        self._observe(meter, semconv.RUN_ACTIVE, self._active.counts)
+        self._observe(meter, semconv.RUN_OLDEST_START, self._active.oldest)
+        self._observe(meter, semconv.TASK_ACTIVE, self._tasks.counts)
+        self._observe(meter, semconv.TASK_PENDING, self._pending.counts)
         self._observe(meter, semconv.TELEMETRY_ERRORS, _observe_errors)
 
     def run_started(self, run: RunExecution) -> None:
         """Count the start, and the run among those in progress."""
         attributes = _run_attributes(run)
         self._run_starts.add(1, attributes, context=run.context)
-        self._active.setdefault(tuple(attributes.items()), {})[run.id] = run.started_at / 1e9
+        self._active.add(run, run.id, run.started_at / 1e9)
 
     def run_finished(self, run: RunExecution) -> None:
         """Measure the duration, and count a failure by its error."""
         attributes = _run_attributes(run)
-        self._active.get(tuple(attributes.items()), {}).pop(run.id, None)
+        self._active.remove(run, run.id)
+        self._pending.forget(run)
         self._run_durations.record(run.seconds, {**attributes, semconv.OUTCOME: run.outcome}, context=run.context)
         if run.outcome == "failure" and run.error is not None:
             self._run_failures.add(1, {**attributes, **_error_attributes(run.error)}, context=run.context)
 
-    def node_started(self, node: NodeExecution) -> None:
-        """Nothing is counted at the start of a node."""
+    def task_submitted(self, run: RunExecution, task_id: str) -> None:
+        """Count the task among those that wait."""
+        self._pending.add(run, task_id, run.started_at / 1e9)
+
+    def task_started(self, task: TaskExecution) -> None:
+        """Count the task among those in progress, and measure its wait."""
+        self._pending.remove(task.run, task.id)
+        self._tasks.add(task.run, task.id, task.started_at / 1e9)
+        if task.wait is not None:
+            self._task_waits.record(task.wait / 1e9, _task_attributes(task), context=task.context)
+
+    def task_finished(self, task: TaskExecution) -> None:
+        """Measure the task's duration."""
+        self._tasks.remove(task.run, task.id)
+        attributes = {**_task_attributes(task), semconv.OUTCOME: task.outcome}
+        self._task_durations.record(task.seconds, attributes, context=task.context)
+
+    def task_returned(self, run: RunExecution, task_id: str) -> None:
+        """Count the task no longer among those that wait."""
+        self._pending.remove(run, task_id)
+
+    def expanded(self, run: RunExecution, node_name: str, size: int) -> None:
+        """Measure the size of a parallel block."""
+        attributes = {**_run_attributes(run), semconv.NODE_NAME: node_name}
+        self._fanout_sizes.record(size, attributes, context=run.context)
 
     def node_finished(self, node: NodeExecution) -> None:
         """Measure the duration, and count a failure by its error."""
@@ -104,18 +131,6 @@ class MetricsSink:
         }[metric.kind]
         create(metric.name, [callback], metric.unit, metric.meaning)
 
-    def _observe_active(self) -> Iterable[Observation]:
-        if monotonic() >= self._visible_from:
-            for series, runs in list(self._active.items()):
-                yield Observation(len(runs), dict(series))
-
-    def _observe_oldest(self) -> Iterable[Observation]:
-        if monotonic() >= self._visible_from:
-            for series, runs in list(self._active.items()):
-                starts = list(runs.values())
-                if starts:
-                    yield Observation(min(starts), dict(series))
-
 
 def _observe_errors() -> Iterable[Observation]:
     return [Observation(guard.errors)] if guard.errors else []
@@ -129,6 +144,10 @@ def _histogram(meter: Meter, metric: Metric) -> Histogram:
     return meter.create_histogram(
         metric.name, metric.unit, metric.meaning, explicit_bucket_boundaries_advisory=metric.boundaries
     )
+
+
+def _task_attributes(task: TaskExecution) -> Attributes:
+    return {**_run_attributes(task.run), semconv.TASK_NAME: task.name}
 
 
 def _run_attributes(run: RunExecution) -> Attributes:

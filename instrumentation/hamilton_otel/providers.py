@@ -10,7 +10,7 @@ import atexit
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -22,12 +22,7 @@ from opentelemetry.sdk import metrics as sdk_metrics
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import (
-    AggregationTemporality,
-    MetricExporter,
-    MetricReader,
-    PeriodicExportingMetricReader,
-)
+from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader
 from opentelemetry.sdk.resources import DEPLOYMENT_ENVIRONMENT, SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -36,6 +31,8 @@ from . import local_store, log_bridges
 from . import settings as settings_module
 from .delivery.exit import run_within
 from .delivery.notice import DeliveryNotice
+from .delivery.per_process import PerProcess
+from .delivery.reader import HeartbeatReader
 from .json_lines import JsonLinesExporter
 from .settings import LOCAL, Settings, SettingsError, environment
 
@@ -48,13 +45,14 @@ class _Installed:
     """What ``configure()`` has made in this process; a provider is None where the application has its own."""
 
     settings: Settings
+    arguments: dict[str, Any]
+    readers: list[HeartbeatReader] = field(default_factory=list)
     tracer_provider: TracerProvider | None = None
     meter_provider: MeterProvider | None = None
     logger_provider: LoggerProvider | None = None
 
-    def flushes(self) -> list[Callable[[], object]]:
-        present = (self.tracer_provider, self.meter_provider, self.logger_provider)
-        return [provider.force_flush for provider in present if provider is not None]
+    def writes_locally(self) -> bool:
+        return any(LOCAL in names for names in self.settings.exporters.values())
 
     def shutdowns(self) -> list[Callable[[], object]]:
         present = (self.tracer_provider, self.meter_provider, self.logger_provider)
@@ -96,21 +94,21 @@ def configure(
     global _installed
     if _installed is not None:
         return
-    chosen = settings_module.load(
-        profile=profile,
-        service_name=service_name,
-        endpoint=endpoint,
-        local_store=local_store,
-        log_format=log_format,
-        log_level=log_level,
-        exit_timeout=exit_timeout,
-        strict=strict,
-    )
+    arguments: dict[str, Any] = {
+        "profile": profile,
+        "service_name": service_name,
+        "endpoint": endpoint,
+        "local_store": local_store,
+        "log_format": log_format,
+        "log_level": log_level,
+        "exit_timeout": exit_timeout,
+    }
+    chosen = settings_module.load(**arguments, strict=strict)
     for problem in chosen.problems:
         _logger.warning("%s The default is used.", problem)
     raises = strict if strict is not None else chosen.profile != "prod"
     with settings_module.without(chosen.ignored):
-        _installed = _install(chosen, raises)
+        _installed = _install(chosen, arguments, raises)
     atexit.register(_shutdown)
 
 
@@ -134,6 +132,37 @@ def flush(timeout: float = 2.0) -> bool:
     return run_within(timeout, actions)
 
 
+def portable_configuration() -> dict[str, Any] | None:
+    """Return what a worker process needs to send where this one sends, None where ``configure()`` was not called."""
+    if _installed is None:
+        return None
+    arguments = {name: value for name, value in _installed.arguments.items() if value is not None}
+    if _installed.writes_locally():
+        arguments["local_store"] = str(_installed.settings.local_store.absolute())
+    variables = {name: value for name, value in os.environ.items() if name.startswith(("OTEL_", "HAMILTON_OTEL_"))}
+    return {"arguments": arguments, "variables": variables}
+
+
+def configure_worker(configuration: dict[str, Any] | None) -> None:
+    """Set up a worker process as the process of the run was, unless it is set up already."""
+    if _installed is None and configuration is not None:
+        for name, value in configuration["variables"].items():
+            os.environ.setdefault(name, value)
+        configure(**configuration["arguments"], strict=False)
+
+
+def ensure_process() -> None:
+    """In a forked process: begin to count anew."""
+    if _installed is not None:
+        for reader in _installed.readers:
+            reader.ensure_process()
+
+
+def flush_worker() -> None:
+    """Export at the end of a worker's part of a run: pools end their processes without a word."""
+    flush(settings_in_force().exit_timeout)
+
+
 def flush_starts() -> None:
     """Export the metrics and log records that are waiting: a run's start is among them."""
     if _installed is not None:
@@ -148,8 +177,8 @@ def _shutdown() -> None:
         run_within(_installed.settings.exit_timeout, _installed.shutdowns())
 
 
-def _install(settings: Settings, raises: bool) -> _Installed:
-    installed = _Installed(settings)
+def _install(settings: Settings, arguments: dict[str, Any], raises: bool) -> _Installed:
+    installed = _Installed(settings, arguments)
     if settings.disabled:
         return installed
     if any(LOCAL in names for names in settings.exporters.values()):
@@ -168,7 +197,7 @@ def _install(settings: Settings, raises: bool) -> _Installed:
         installed.tracer_provider = _tracer_provider(settings, resource)
         trace.set_tracer_provider(installed.tracer_provider)
     if settings.exporters["metrics"] and isinstance(metrics.get_meter_provider(), _ProxyMeterProvider):
-        installed.meter_provider = _meter_provider(settings, resource)
+        installed.meter_provider = _meter_provider(settings, resource, installed.readers)
         metrics.set_meter_provider(installed.meter_provider)
     wants_logs = settings.exporters["logs"] or settings.log_format == "json"
     if wants_logs and isinstance(get_logger_provider(), ProxyLoggerProvider):
@@ -201,7 +230,7 @@ def _tracer_provider(settings: Settings, resource: Resource) -> TracerProvider:
     return provider
 
 
-def _meter_provider(settings: Settings, resource: Resource) -> MeterProvider:
+def _meter_provider(settings: Settings, resource: Resource, heartbeats: list[HeartbeatReader]) -> MeterProvider:
     readers: list[MetricReader] = []
     for name in settings.exporters["metrics"]:
         temporality = _temporality()
@@ -210,11 +239,11 @@ def _meter_provider(settings: Settings, resource: Resource) -> MeterProvider:
             if name == LOCAL
             else _exporter("metrics", name, settings, {**_otlp_options(settings, "metrics"), **_preferred(name)})
         )
-        readers.append(
-            PeriodicExportingMetricReader(made, export_interval_millis=settings.heartbeat * 1000)
-            if isinstance(made, MetricExporter)
-            else made
-        )
+        if isinstance(made, MetricReader):
+            readers.append(made)
+        else:
+            heartbeats.append(HeartbeatReader(made, settings.heartbeat))
+    readers += heartbeats
     return MeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False)
 
 
@@ -287,4 +316,7 @@ def _exporter(signal: str, name: str, settings: Settings, options: dict[str, Any
             f"OTEL_{signal.upper()}_EXPORTER names {name!r}, which is not installed; "
             "use otlp, console or none, or install the package that provides it."
         )
-    return found[0].load()(**(options if name.startswith("otlp") else {}))
+    kind = found[0].load()
+    if isinstance(kind, type) and issubclass(kind, MetricReader):
+        return kind()
+    return PerProcess(lambda: kind(**(options if name.startswith("otlp") else {})))

@@ -1,46 +1,38 @@
-"""Turns the start and end of runs and nodes into events for the sinks; keeps what is open until it ends.
+"""Turns the start and end of runs, tasks and nodes into events for the sinks.
 
-The one implementation under every adapter. Not for Hamilton's hook signatures (``adapter.py``) nor for what becomes
-of an event (the sinks).
+The one implementation under every adapter. Not for Hamilton's hook signatures (``adapter.py``, ``async_adapter.py``)
+nor for what becomes of an event (the sinks).
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from contextvars import Token
-from dataclasses import dataclass, field
+import threading
+from asyncio import Future, Task
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from hamilton.node import NodeType
 from opentelemetry import context as otel_context
-from opentelemetry.context import Context
+from opentelemetry.trace import set_span_in_context
+from structlog.contextvars import get_contextvars
 
-from . import capture, current, errors
+from . import capture, current, errors, propagation
 from .dag import Dag, describe, describe_node
-from .events import NodeExecution, RunExecution, Sink
+from .deferred import DeferredSpan
+from .events import Execution, NodeExecution, RunExecution, Sink, TaskExecution
 from .guard import guard
+from .open_runs import NodeKey, OpenNode, OpenRun, OpenRuns, OpenTask
+from .propagation import CarriedRun
 
 if TYPE_CHECKING:
     from hamilton.graph import FunctionGraph
     from hamilton.node import Node
 
-_NodeKey = tuple[str | None, str]
-
-
-@dataclass(slots=True, eq=False)
-class _OpenNode:
-    node: NodeExecution
-    token: Token[Context]
-
-
-@dataclass(slots=True, eq=False)
-class _OpenRun:
-    run: RunExecution
-    token: Token[Context]
-    handled: BaseException | None
-    nodes: dict[_NodeKey, _OpenNode] = field(default_factory=dict)
+MAX_CARRIED = 20
+MAX_SPANS_PER_NODE = 128
 
 
 class Recorder:
@@ -48,26 +40,40 @@ class Recorder:
 
     :param dag_name: name under which the DAG is known in every signal.
     :param tags: tags of every run; ``run_tags()`` adds to them and wins.
+    :param sinks: returns who hears of a run, asked at its start; empty: nothing is recorded.
+    :param finish_adopted: called when a worker process has done its part of another process's run.
     """
 
-    def __init__(self, dag_name: str, tags: Mapping[str, capture.Value]) -> None:
+    def __init__(
+        self,
+        dag_name: str,
+        tags: Mapping[str, capture.Value],
+        sinks: Callable[[], Sequence[Sink]],
+        finish_adopted: Callable[[], object],
+    ) -> None:
         self.dag_name = dag_name
         self.tags = dict(tags)
-        self._runs: dict[str, _OpenRun] = {}
+        self.runs = OpenRuns()
+        self.carried: dict[str, CarriedRun] = {}
+        self._sinks = sinks
+        self._finish_adopted = finish_adopted
+        self._counting = threading.Lock()
         self._dags: WeakKeyDictionary[FunctionGraph, Dag] = WeakKeyDictionary()
 
     def run_started(
         self,
         run_id: str,
         graph: FunctionGraph,
-        sinks: Sequence[Sink],
         *,
         outputs: Iterable[str] = (),
         inputs: Iterable[str] = (),
         overrides: Iterable[str] = (),
     ) -> None:
-        """Open a run in the current context; its parent is whatever span is current."""
-        parent = otel_context.get_current()
+        """Open a run in the current context; its parent is the span that is current, or named by the environment."""
+        sinks = self._sinks()
+        if not sinks:
+            return
+        parent = propagation.from_environment(otel_context.get_current())
         run = RunExecution(
             context=parent,
             id=run_id,
@@ -82,72 +88,260 @@ class Recorder:
         )
         run.context = current.bind(run, parent)
         notify(sinks, "run_started", run)
-        self._runs[run_id] = _OpenRun(run, otel_context.attach(run.context), sys.exc_info()[1])
+        self.runs.add(OpenRun(run, current.attach(run.context), sys.exc_info()[1], log_variables=get_contextvars()))
 
-    def run_finished(self, run_id: str, error: BaseException | None) -> None:
-        """Close a run, and with it every node whose end was never told."""
+    def run_finished(self, run_id: str, success: bool, error: BaseException | None) -> None:
+        """Close a run, and with it what this thread has opened and will not close any more."""
         clock = perf_counter_ns()
-        open_run = self._runs.pop(run_id, None)
+        open_run = self.runs.end(run_id)
         if open_run is None:
             return
         run = open_run.run
         error = error or _interruption(open_run.handled)
-        for key in list(open_run.nodes):
-            self._close_node(open_run, key, clock, error, None)
-        otel_context.detach(open_run.token)
-        run.duration = clock - run.clock
-        run.error = error
-        run.outcome = errors.outcome_of(error)
+        self._close_abandoned(open_run, clock, error)
+        if open_run.attachment is not None:
+            current.detach(open_run.attachment)
+        _end(run, clock, error)
+        if error is None and not success:
+            run.outcome = "cancelled"
         notify(reversed(run.sinks), "run_finished", run)
+        run.error = None  # its traceback holds the user's data
+        forgotten = self.runs.remember(open_run)
+        if forgotten is not None:
+            for key in list(forgotten.nodes):
+                self._close_node(forgotten, key, clock, None, None, outcome="cancelled")
 
-    def node_started(self, run_id: str, hamilton_node: Node, inputs: Mapping[str, Any], task_id: str | None) -> None:
-        """Open a node in the context of its run and make it current in this thread."""
-        open_run = self._runs.get(run_id)
-        if open_run is None:
+    def task_submitted(self, run_id: str, task_id: str, nodes: Sequence[Node]) -> None:
+        """Note when a task was given to its executor, and whether it opens a parallel block."""
+        open_run = self._find(run_id)
+        if open_run is None or _only_inputs(nodes):
+            return
+        open_run.submitted[task_id] = time_ns()
+        for node in nodes:
+            if node.node_role is NodeType.EXPAND:
+                open_run.expanding[task_id] = node.name
+        notify(open_run.run.sinks, "task_submitted", open_run.run, task_id)
+
+    def task_started(self, run_id: str, task_id: str, spawned_by: str | None, nodes: Sequence[Node]) -> None:
+        """Open a task in the context of its run and make it current in this thread."""
+        open_run = self._find(run_id)
+        if open_run is None or _only_inputs(nodes):
             return
         run = open_run.run
-        name = hamilton_node.name
-        node = NodeExecution(
+        started_at = time_ns()
+        submitted_at = open_run.submitted.pop(task_id, None)
+        task = TaskExecution(
             context=run.context,
             run=run,
-            info=run.dag.nodes.get(name) or describe_node(hamilton_node),
-            task_id=task_id,
+            id=task_id,
+            name=_task_name(task_id, spawned_by),
+            wait=None if submitted_at is None else max(0, started_at - submitted_at),
+            started_at=started_at,
+            clock=perf_counter_ns(),
+        )
+        task.context = current.bind(task, run.context)
+        notify(run.sinks, "task_started", task)
+        attachment = current.attach(task.context, open_run.log_variables_here())
+        open_run.tasks[task_id] = OpenTask(task, attachment)
+
+    def task_finished(self, run_id: str, task_id: str, error: BaseException | None) -> None:
+        """Close a task and the nodes of it that are still open."""
+        clock = perf_counter_ns()
+        open_run = self._find(run_id)
+        open_task = open_run.tasks.pop(task_id, None) if open_run else None
+        if open_run is None or open_task is None:
+            return
+        error = error or _interruption(open_run.handled)
+        for key in [key for key in open_run.nodes if key[0] == task_id]:
+            self._close_node(open_run, key, clock, error, None)
+        self._close_task(open_run, open_task, clock, error)
+
+    def task_returned(self, run_id: str, task_id: str, nodes: Sequence[Node], success: bool) -> None:
+        """Note that a task which another process executed has returned."""
+        open_run = self._find(run_id)
+        if open_run is None or open_run.submitted.pop(task_id, None) is None:
+            return
+        self._count(open_run.run, sum(not node.user_defined for node in nodes), 0 if success else 1)
+        notify(open_run.run.sinks, "task_returned", open_run.run, task_id)
+
+    def task_expanded(self, run_id: str, task_id: str, size: int) -> None:
+        """Note how many tasks a parallel block has."""
+        open_run = self._find(run_id)
+        if open_run is not None and task_id in open_run.expanding:
+            notify(open_run.run.sinks, "expanded", open_run.run, open_run.expanding.pop(task_id), size)
+
+    def node_started(self, run_id: str, node: Node, inputs: Mapping[str, Any], task_id: str | None) -> None:
+        """Open a node in the context of its task or run and make it current in this thread."""
+        open_run = self._find(run_id)
+        if open_run is None:
+            return
+        execution = self._execution(open_run, node, inputs, task_id)
+        notify(open_run.run.sinks, "node_started", execution)
+        attachment = current.attach(execution.context, open_run.log_variables_here())
+        open_run.nodes[task_id, execution.info.name] = OpenNode(execution, attachment)
+
+    def node_finished(
+        self, run_id: str, node: Node, error: BaseException | None, result: Any, task_id: str | None
+    ) -> None:
+        """Close a node."""
+        clock = perf_counter_ns()
+        open_run = self._find(run_id)
+        if open_run is not None:
+            error = error or _interruption(open_run.handled)
+            self._close_node(open_run, (task_id, node.name), clock, error, result)
+            if open_run.adopted and task_id is None:
+                self._finish_adopted()
+
+    def node_scheduled(self, run_id: str, node: Node) -> None:
+        """Make a node of the async driver current while its coroutine is made, which inherits the context.
+
+        Its span begins when its body does (:meth:`node_awaited`); until then a placeholder stands for it.
+        """
+        open_run = self._find(run_id)
+        if open_run is None:
+            return
+        execution = self._execution(open_run, node, {}, None)
+        execution.span = DeferredSpan()
+        attachment = current.attach(set_span_in_context(execution.span, execution.context))
+        open_run.nodes[None, execution.info.name] = OpenNode(execution, attachment)
+
+    def node_made(self, run_id: str, node: Node, future: Future[Any] | None) -> None:
+        """Take back what :meth:`node_scheduled` has made current; *future* is the node's coroutine as a task."""
+        open_run = self._find(run_id)
+        open_node = open_run.nodes.get((None, node.name)) if open_run else None
+        if open_node is not None and open_node.attachment is not None:
+            current.detach(open_node.attachment)
+            open_node.attachment = None
+            open_node.future = future
+
+    def node_awaited(self, run_id: str, node: Node, inputs: Mapping[str, Any]) -> None:
+        """Open the span of a node of the async driver: its inputs are there and its body begins."""
+        open_run = self._find(run_id)
+        open_node = open_run.nodes.get((None, node.name)) if open_run else None
+        if open_run is None or open_node is None:
+            return
+        execution = open_node.node
+        placeholder = execution.span
+        execution.inputs = inputs
+        execution.started_at, execution.clock = time_ns(), perf_counter_ns()
+        notify(open_run.run.sinks, "node_started", execution)
+        if isinstance(placeholder, DeferredSpan):
+            placeholder.resolve(execution.span)
+
+    def carry(self) -> list[CarriedRun]:
+        """Return the runs in progress as another process needs them."""
+        carried = []
+        for open_run in self.runs.in_progress()[-MAX_CARRIED:]:
+            run = open_run.run
+            submitted = list(open_run.submitted.items())[-1:]
+            carried.append(
+                CarriedRun(
+                    id=run.id,
+                    dag_name=run.dag.name,
+                    dag_version=run.dag.version,
+                    tags=run.tags,
+                    trace=propagation.trace_of(run.context),
+                    submitted=submitted[0] if submitted else None,
+                )
+            )
+        return carried
+
+    def _find(self, run_id: str) -> OpenRun | None:
+        return self.runs.find(run_id) or self._adopt(run_id)
+
+    def _adopt(self, run_id: str) -> OpenRun | None:
+        """Open this process's part of a run that another process has started."""
+        carried = self.carried.pop(run_id, None)
+        sinks = self._sinks() if carried else ()
+        if carried is None or not sinks:
+            return None
+        context = propagation.context_of(carried.trace)
+        run = RunExecution(
+            context=context,
+            id=run_id,
+            sinks=sinks,
+            dag=Dag(carried.dag_name, carried.dag_version, {}),
+            tags=carried.tags,
+            started_at=time_ns(),
+            clock=perf_counter_ns(),
+        )
+        run.context = current.bind(run, context)
+        adopted = OpenRun(run, adopted=True, submitted=dict([carried.submitted] if carried.submitted else []))
+        self.runs.add(adopted)
+        return adopted
+
+    def _execution(
+        self, open_run: OpenRun, node: Node, inputs: Mapping[str, Any], task_id: str | None
+    ) -> NodeExecution:
+        run, name = open_run.run, node.name
+        open_task = open_run.tasks.get(task_id) if task_id is not None else None
+        parent: Execution = open_task.task if open_task else run
+        execution = NodeExecution(
+            context=parent.context,
+            run=run,
+            info=run.dag.nodes.get(name) or describe_node(node),
+            task=open_task.task if open_task else None,
             inputs=inputs,
             started_at=time_ns(),
             clock=perf_counter_ns(),
         )
-        node.context = current.bind(node, run.context)
-        notify(run.sinks, "node_started", node)
-        open_run.nodes[task_id, name] = _OpenNode(node, otel_context.attach(node.context))
+        execution.context = current.bind(execution, parent.context)
+        return execution
 
-    def node_finished(
-        self, run_id: str, hamilton_node: Node, error: BaseException | None, result: Any, task_id: str | None
-    ) -> None:
-        """Close a node."""
-        clock = perf_counter_ns()
-        open_run = self._runs.get(run_id)
-        if open_run is not None:
-            error = error or _interruption(open_run.handled)
-            self._close_node(open_run, (task_id, hamilton_node.name), clock, error, result)
+    def _close_abandoned(self, open_run: OpenRun, clock: int, error: BaseException | None) -> None:
+        """Close what this thread has left open; what runs in other threads or coroutines ends in its own time."""
+        here = threading.get_ident()
+        for key, open_node in list(open_run.nodes.items()):
+            if open_node.thread == here and open_node.attachment is not None:
+                self._close_node(open_run, key, clock, error, None)
+        for task_id, open_task in list(open_run.tasks.items()):
+            if not any(key[0] == task_id for key in open_run.nodes):
+                del open_run.tasks[task_id]
+                self._close_task(open_run, open_task, clock, error)
+
+    def _close_task(self, open_run: OpenRun, open_task: OpenTask, clock: int, error: BaseException | None) -> None:
+        task = open_task.task
+        current.detach(open_task.attachment)
+        _end(task, clock, error)
+        notify(reversed(task.run.sinks), "task_finished", task)
+        task.error = None
+        if open_run.adopted:
+            self._finish_adopted()
 
     def _close_node(
-        self, open_run: _OpenRun, key: _NodeKey, clock: int, error: BaseException | None, result: Any
+        self,
+        open_run: OpenRun,
+        key: NodeKey,
+        clock: int,
+        error: BaseException | None,
+        result: Any,
+        outcome: errors.Outcome | None = None,
     ) -> None:
         open_node = open_run.nodes.pop(key, None)
         if open_node is None:
             return
-        node = open_node.node
-        otel_context.detach(open_node.token)
-        node.duration = clock - node.clock
-        node.error = error
-        node.outcome = errors.outcome_of(error)
-        node.run.node_count += 1
-        if node.outcome == "failure":
-            node.run.failed_node_count += 1
-        elif error is None:
+        node, run = open_node.node, open_run.run
+        if open_node.attachment is not None and open_node.thread == threading.get_ident():
+            current.detach(open_node.attachment)
+        if isinstance(node.span, DeferredSpan):
+            return  # the async driver never came to its body
+        _end(node, clock, error)
+        if outcome or (error is None and _is_cancelling(open_node.future)):
+            node.outcome = outcome or "cancelled"
+        self._count(run, 1, 1 if node.outcome == "failure" else 0)
+        if node.outcome == "success":
             with guard("result summary"):
                 node.summary = capture.summarize(result)
-        notify(reversed(node.run.sinks), "node_finished", node)
+        spans = run.node_spans.setdefault(node.info.name, {})
+        if len(spans) < MAX_SPANS_PER_NODE:
+            spans[key[0]] = node.span.get_span_context()
+        notify(reversed(run.sinks), "node_finished", node)
+        node.error, node.inputs = None, {}
+
+    def _count(self, run: RunExecution, nodes: int, failed: int) -> None:
+        with self._counting:
+            run.node_count += nodes
+            run.failed_node_count += failed
 
     def _describe(self, graph: FunctionGraph) -> Dag:
         dag = self._dags.get(graph)
@@ -165,6 +359,12 @@ def notify(sinks: Iterable[Sink], event: str, *arguments: Any) -> None:
             guard.swallow(event, error)
 
 
+def _end(execution: Execution, clock: int, error: BaseException | None) -> None:
+    execution.duration = clock - execution.clock
+    execution.error = error
+    execution.outcome = errors.outcome_of(error)
+
+
 def _interruption(handled: BaseException | None) -> BaseException | None:
     """Return the KeyboardInterrupt or SystemExit that is passing through, which Hamilton reports as success.
 
@@ -174,3 +374,19 @@ def _interruption(handled: BaseException | None) -> BaseException | None:
     if passing is None or passing is handled or isinstance(passing, Exception):
         return None
     return passing
+
+
+def _is_cancelling(future: Future[Any] | None) -> bool:
+    return isinstance(future, Task) and (future.cancelled() or future.cancelling() > 0)
+
+
+def _only_inputs(nodes: Sequence[Node]) -> bool:
+    """Tell whether a task has nothing to execute: Hamilton makes tasks of inputs too."""
+    return all(node.user_defined for node in nodes)
+
+
+def _task_name(task_id: str, spawned_by: str | None) -> str:
+    """Return the name that all tasks of a block share: ``<spawner>.<index>.<name>`` without spawner and index."""
+    if spawned_by is None or not task_id.startswith(f"{spawned_by}."):
+        return task_id
+    return task_id.removeprefix(f"{spawned_by}.").partition(".")[2] or task_id

@@ -96,12 +96,14 @@ NODE_TYPE: Final = _attribute("hamilton.node.type", "Declared type of the node's
 NODE_TAGS: Final = _attribute("hamilton.node.tags", "Prefix of the node's tags: `hamilton.node.tags.<tag>`.")
 NODE_DURATION: Final = _attribute("hamilton.node.duration", "Duration of the node in seconds (log events).")
 NODE_INPUTS: Final = _attribute("hamilton.node.inputs", "JSON object: input name -> type and shape, never a value.")
-TASK_ID: Final = _attribute("hamilton.task.id", "Id of the task that executed the node (task-based execution).")
+TASK_ID: Final = _attribute("hamilton.task.id", "Id of the task, or of the task that executed the node.")
 OUTCOME: Final = _attribute("hamilton.outcome", "`success`, `failure` or `cancelled`.")
 ERROR_TYPE: Final = _attribute("error.type", "Qualified name of the exception; only on failures.")
 ERROR_KIND: Final = _attribute(
     "hamilton.error.kind", "`system` (memory, network, broken workers) or `user` (everything else)."
 )
+TASK_NAME: Final = _attribute("hamilton.task.name", "Name of the task, the same for all tasks of a parallel block.")
+TASK_WAIT: Final = _attribute("hamilton.task.wait", "Seconds from the task's submission to its start.")
 RESULT_TYPE: Final = _attribute("hamilton.result.type", "Type of the result.")
 RESULT_ROWS: Final = _attribute("hamilton.result.rows", "Number of rows, or length of a container.")
 RESULT_COLUMNS: Final = _attribute("hamilton.result.columns", "Number of columns.")
@@ -119,9 +121,11 @@ RETRY_EVENT: Final = "retry"
 """Span event on a node for each retry given to ``record_retry()``."""
 
 SPAN_RUN: Final = _span("run {dag}", "One execution of a DAG; root, or child of the caller's span.")
-SPAN_NODE: Final = _span("node {node}", "One executed node; child of its run, linked to the spans of its inputs.")
+SPAN_TASK: Final = _span("task {task}", "One task of task-based execution; child of its run.")
+SPAN_NODE: Final = _span("node {node}", "One executed node; child of its task or run, linked to its inputs' spans.")
 
 _DAG = (DAG_NAME, TEAM)
+_DURATIONS = (0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0)
 
 RUN_STARTS: Final = _metric(
     Metric("hamilton.run.starts", "counter", "{run}", "Runs started.", _DAG),
@@ -169,7 +173,7 @@ NODE_DURATIONS: Final = _metric(
         "s",
         "Duration of executed nodes; its count is the number of executed nodes.",
         (*_DAG, NODE_NAME, OUTCOME),
-        boundaries=(0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0),
+        boundaries=_DURATIONS,
     ),
 )
 NODE_FAILURES: Final = _metric(
@@ -188,6 +192,56 @@ NODE_RETRIES: Final = _metric(
         "{retry}",
         "Retries inside nodes, as told by `record_retry()`.",
         (*_DAG, NODE_NAME, ERROR_TYPE),
+    ),
+)
+TASK_DURATIONS: Final = _metric(
+    Metric(
+        "hamilton.task.duration",
+        "histogram",
+        "s",
+        "Duration of executed tasks (task-based execution).",
+        (*_DAG, TASK_NAME, OUTCOME),
+        boundaries=_DURATIONS,
+    ),
+)
+TASK_WAITS: Final = _metric(
+    Metric(
+        "hamilton.task.wait.duration",
+        "histogram",
+        "s",
+        "Time from a task's submission to its start.",
+        (*_DAG, TASK_NAME),
+        boundaries=_DURATIONS,
+    ),
+)
+TASK_ACTIVE: Final = _metric(
+    Metric(
+        "hamilton.task.active",
+        "observable_up_down_counter",
+        "{task}",
+        "Tasks that a process is executing.",
+        _DAG,
+        "live",
+    ),
+)
+TASK_PENDING: Final = _metric(
+    Metric(
+        "hamilton.task.pending",
+        "observable_up_down_counter",
+        "{task}",
+        "Tasks that were submitted and have neither started in the run's own process nor returned to it.",
+        _DAG,
+        "live",
+    ),
+)
+FANOUT_SIZES: Final = _metric(
+    Metric(
+        "hamilton.fanout.size",
+        "histogram",
+        "{task}",
+        "Tasks of a parallel block, by the node that opened it.",
+        (*_DAG, NODE_NAME),
+        boundaries=(1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 500.0, 1_000.0, 10_000.0),
     ),
 )
 TELEMETRY_ERRORS: Final = _metric(

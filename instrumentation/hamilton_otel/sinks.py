@@ -42,6 +42,7 @@ def sinks_for(
 
     A provider that is None is taken from OpenTelemetry's globals.
     """
+    providers.ensure_process()
     chosen: _Providers = (
         _present(tracer_provider or trace.get_tracer_provider()),
         _present(meter_provider or metrics.get_meter_provider()),

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from opentelemetry.trace import Link, Span, StatusCode, Tracer, TracerProvider, set_span_in_context
+from opentelemetry.trace import Link, Span, SpanContext, StatusCode, Tracer, TracerProvider, set_span_in_context
 
 from . import capture, errors, semconv
-from .events import Execution, NodeExecution, RunExecution
+from .events import Execution, NodeExecution, RunExecution, Sink, TaskExecution
 from .version import VERSION
 
 MAX_LINKS: Final = 100
 """Below the SDK's limit of 128, so that a user can add some."""
 
 
-class TracingSink:
+class TracingSink(Sink):
     """Makes the spans of runs and nodes with a tracer of *provider*."""
 
     def __init__(self, provider: TracerProvider) -> None:
@@ -54,6 +54,30 @@ class TracingSink:
             )
         _end(run)
 
+    def task_started(self, task: TaskExecution) -> None:
+        """Start the task's span, with the time that it has waited."""
+        run = task.run
+        attributes: capture.Attributes = {
+            semconv.DAG_NAME: run.dag.name,
+            semconv.DAG_VERSION: run.dag.version,
+            semconv.RUN_ID: run.id,
+            semconv.TASK_ID: task.id,
+            semconv.TASK_NAME: task.name,
+        }
+        if task.wait is not None:
+            attributes[semconv.TASK_WAIT] = task.wait / 1e9
+        task.span = self._tracer.start_span(
+            semconv.SPAN_TASK.format(task=task.name),
+            context=task.context,
+            attributes=attributes,
+            start_time=task.started_at,
+        )
+        task.context = set_span_in_context(task.span, task.context)
+
+    def task_finished(self, task: TaskExecution) -> None:
+        """End the task's span with its outcome; the exception itself is on the node that raised it."""
+        _end(task)
+
     def node_started(self, node: NodeExecution) -> None:
         """Start the node's span."""
         run = node.run
@@ -63,21 +87,19 @@ class TracingSink:
             semconv.DAG_VERSION: run.dag.version,
             semconv.RUN_ID: run.id,
         }
-        if node.task_id is not None:
-            attributes[semconv.TASK_ID] = node.task_id
-        sources = [run.node_spans[name] for name in node.info.dependencies if name in run.node_spans]
+        if node.task is not None:
+            attributes[semconv.TASK_ID] = node.task.id
         node.span = self._tracer.start_span(
             node.info.span_name,
             context=node.context,
             attributes=attributes,
-            links=[Link(source) for source in sources[:MAX_LINKS]],
+            links=[Link(source) for source in _sources(node)],
             start_time=node.started_at,
         )
         node.context = set_span_in_context(node.span, node.context)
 
     def node_finished(self, node: NodeExecution) -> None:
         """End the node's span with its outcome and the summary of its result."""
-        node.run.node_spans[node.info.name] = node.span.get_span_context()
         if node.span.is_recording():
             node.span.set_attributes(node.summary)
         _end(node)
@@ -89,6 +111,16 @@ class TracingSink:
             semconv.EXCEPTION_MESSAGE: capture.exception_message(error),
         }
         node.span.add_event(semconv.RETRY_EVENT, attributes)
+
+
+def _sources(node: NodeExecution) -> list[SpanContext]:
+    """Return the spans of the node's inputs: those of its own task, else those of all tasks of that name."""
+    task_id = node.task.id if node.task else None
+    sources: list[SpanContext] = []
+    for name in node.info.dependencies:
+        by_task = node.run.node_spans.get(name, {})
+        sources += [by_task[task_id]] if task_id in by_task else by_task.values()
+    return sources[:MAX_LINKS]
 
 
 def _end(execution: Execution) -> None:
@@ -106,4 +138,6 @@ def _record_error(execution: Execution, error: BaseException) -> None:
     if execution.outcome == "failure":
         span.set_attribute(semconv.ERROR_KIND, errors.error_kind(error))
         span.set_status(StatusCode.ERROR, capture.exception_message(error))
+        if isinstance(execution, TaskExecution):
+            return
         span.add_event(semconv.EXCEPTION_EVENT, capture.describe_exception(error), execution.ended_at)

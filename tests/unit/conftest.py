@@ -13,6 +13,8 @@ from hamilton import ad_hoc_utils, driver
 from hamilton_otel.guard import guard
 from hamilton_otel.testing import CapturedTelemetry
 
+ROOT = Path(__file__).parents[2]
+
 
 @pytest.fixture(autouse=True)
 def own_errors_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,14 +49,14 @@ def driver_of(*functions: Callable[..., Any], adapters: Any = ()) -> driver.Driv
     return driver.Builder().with_modules(module_of(*functions)).with_adapters(*adapters).build()
 
 
-def run_python(code: str, directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_python(code: str, directory: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run *code* in a Python process of its own, in *directory*, with warnings as errors."""
     script = directory / "script.py"
     script.write_text(code)
     return subprocess.run(
-        [sys.executable, "-W", "error", str(script)],
+        [sys.executable, "-W", "error", str(script), *arguments],
         cwd=directory,
-        env={**os.environ, **environment},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
         timeout=60,

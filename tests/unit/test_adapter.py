@@ -83,7 +83,7 @@ def test_success_leaves_the_status_unset(telemetry: CapturedTelemetry) -> None:
 def test_a_failure_is_told_by_the_failing_node_and_the_run_alone(
     telemetry: CapturedTelemetry, output: str, error: type[Exception], kind: str
 ) -> None:
-    """The node that raised and its run carry ERROR, the error's type and kind, and one exception event; others do not."""
+    """The node that raised and its run carry ERROR, the error's type and kind, and one exception event; no other."""
     with pytest.raises(error):
         driver_of(*ALL, adapters=[telemetry.adapter("sums")]).execute([output], inputs={"start": 1})
     failed = {f"node {output}", "run sums"}
@@ -197,7 +197,7 @@ def test_without_providers_the_adapter_does_nothing() -> None:
     """Where nobody has configured telemetry, a run leaves no state behind and no context attached."""
     adapter = hamilton_otel.TelemetryAdapter("idle")
     assert driver_of(raw, adapters=[adapter]).execute(["raw"], inputs={"start": 1}) == {"raw": 1}
-    assert adapter._recorder._runs == {}
+    assert len(adapter.recorder.runs) == 0
 
 
 def test_runs_leave_no_state_behind(telemetry: CapturedTelemetry) -> None:
@@ -207,7 +207,7 @@ def test_runs_leave_no_state_behind(telemetry: CapturedTelemetry) -> None:
     dr.execute(["total"], inputs={"start": 1})
     with pytest.raises(ValueError, match="cannot use"):
         dr.execute(["broken"], inputs={"start": 1})
-    assert adapter._recorder._runs == {}
+    assert len(adapter.recorder.runs) == 0
 
 
 def test_materialize_is_a_run_like_any_other(telemetry: CapturedTelemetry, tmp_path: Any) -> None:

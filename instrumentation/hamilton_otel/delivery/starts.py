@@ -11,14 +11,14 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from hamilton_otel.events import NodeExecution, RunExecution
+from hamilton_otel.events import RunExecution, Sink
 from hamilton_otel.guard import guard
 
 DELAY: Final = 0.2
 """Seconds from a run's start to its export."""
 
 
-class StartSink:
+class StartSink(Sink):
     """Calls *flush* in a thread of its own when a run has been going on for ``DELAY`` seconds."""
 
     def __init__(self, flush: Callable[[], object]) -> None:
@@ -37,15 +37,6 @@ class StartSink:
     def run_finished(self, run: RunExecution) -> None:
         """Forget a run that ended before its start was exported."""
         self._unannounced.discard(run.id)
-
-    def node_started(self, node: NodeExecution) -> None:
-        """Nodes do not matter here."""
-
-    def node_finished(self, node: NodeExecution) -> None:
-        """Nodes do not matter here."""
-
-    def node_retried(self, node: NodeExecution, error: BaseException) -> None:
-        """Retries do not matter here."""
 
     def _ensure_thread(self) -> None:
         if self._pid == os.getpid():

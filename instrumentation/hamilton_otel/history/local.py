@@ -103,7 +103,9 @@ def _spans(file: Path) -> Iterator[_Span]:
 def _span(span: dict[str, Any]) -> _Span:
     return {
         "trace_id": span["traceId"],
+        "name": span["name"],
         "span_id": span["spanId"],
+        "parent": span.get("parentSpanId") or None,
         "start": int(span["startTimeUnixNano"]),
         "end": int(span["endTimeUnixNano"]),
         "links": [link["spanId"] for link in span.get("links", ())],

@@ -1,0 +1,102 @@
+"""Observed pipelines that tests start as processes: `python workload.py KIND OPTIONS-AS-JSON`.
+
+They use hamilton_otel as a user does; what they send where is up to the environment.
+"""
+
+import atexit
+import gc
+import importlib
+import json
+import logging
+import os
+import sys
+import time
+from typing import Any
+
+import hamilton_otel
+import structlog
+from hamilton import ad_hoc_utils, driver
+
+
+def dataflow(nodes: int) -> Any:
+    """Return a module with a chain of so many nodes."""
+
+    def node_0(start: int) -> int:
+        return start
+
+    functions = [node_0]
+    for number in range(1, nodes):
+        previous = f"node_{number - 1}"
+        scope: dict[str, Any] = {}
+        exec(f"def node_{number}({previous}: int) -> int:\n    return {previous}", scope)
+        functions.append(scope[f"node_{number}"])
+    return ad_hoc_utils.create_temporary_module(*functions)
+
+
+def build(module: Any, dag: str) -> driver.Driver:
+    adapter = hamilton_otel.TelemetryAdapter(dag)
+    return driver.Builder().with_modules(module).with_adapters(adapter).build()
+
+
+def runs(options: dict[str, Any]) -> None:
+    """So many runs; with `flush`, each is exported before the next."""
+    hamilton_otel.configure()
+    nodes = options.get("nodes", 1)
+    dr = build(dataflow(nodes), options["dag"])
+    for _ in range(options["runs"]):
+        dr.execute([f"node_{nodes - 1}"], inputs={"start": 1})
+        if options.get("flush") and not hamilton_otel.flush(30):
+            sys.exit("flush was not done in time")
+
+
+def processes(options: dict[str, Any]) -> None:
+    """One run in each of so many processes, a few at a time; each configures itself and exits as a program does.
+
+    Forked, with all that they import in memory: a thousand starts of Python would take half an hour.
+    """
+    for signal in ("trace_exporter", "metric_exporter", "_log_exporter"):
+        importlib.import_module(f"opentelemetry.exporter.otlp.proto.http.{signal}")
+    importlib.import_module("requests")
+    gc.freeze()
+    module = dataflow(1)
+    left, alive = options["processes"], 0
+    while left or alive:
+        if left and alive < 4:
+            if os.fork() == 0:
+                hamilton_otel.configure()
+                build(module, options["dag"]).execute(["node_0"], inputs={"start": 1})
+                atexit._run_exitfuncs()
+                os._exit(0)
+            left, alive = left - 1, alive + 1
+        else:
+            _, status = os.wait()
+            assert status == 0, f"a process ended with status {status}"
+            alive -= 1
+
+
+def talks(options: dict[str, Any]) -> None:
+    """One run whose node writes a line through structlog and one through logging."""
+    hamilton_otel.configure()
+    logging.basicConfig(level=logging.INFO, stream=sys.stdout)
+
+    def talking(start: int) -> int:
+        structlog.get_logger().info("line of structlog", rows=3)
+        logging.getLogger("user").info("line of logging")
+        return start
+
+    build(ad_hoc_utils.create_temporary_module(talking), options["dag"]).execute(["talking"], inputs={"start": 1})
+
+
+def hangs(options: dict[str, Any]) -> None:
+    """One run that goes on until the process is killed."""
+    hamilton_otel.configure()
+
+    def endless(start: int) -> int:
+        while True:
+            time.sleep(1)
+
+    build(ad_hoc_utils.create_temporary_module(endless), options["dag"]).execute(["endless"], inputs={"start": 1})
+
+
+if __name__ == "__main__":
+    {"runs": runs, "processes": processes, "talks": talks, "hangs": hangs}[sys.argv[1]](json.loads(sys.argv[2]))
