@@ -1,5 +1,6 @@
 """OpenTelemetry traces, exact metrics and correlated logs for Apache Hamilton."""
 
+from . import propagation
 from .adapter import TelemetryAdapter
 from .annotations import annotate, record_retry
 from .async_adapter import async_adapters
@@ -16,6 +17,7 @@ __all__ = [
     "async_adapters",
     "configure",
     "flush",
+    "propagation",
     "record_retry",
     "run_tags",
 ]

@@ -15,7 +15,7 @@ from hamilton.lifecycle import base
 from . import capture, providers
 from .events import Sink
 from .guard import guard
-from .recorder import Recorder
+from .recorder import Recorder, close_open_runs
 from .settings import SettingsError
 from .sinks import sinks_for
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from opentelemetry._logs import LoggerProvider
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
+
+
+providers.before_exit(close_open_runs)
 
 
 class TelemetryAdapter(

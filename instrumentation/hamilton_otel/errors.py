@@ -39,6 +39,10 @@ _SYSTEM_CLASSES: Final = frozenset(
 """Base classes of other libraries, by name, so that none of them is imported."""
 
 
+class AbandonedRun(RuntimeError):
+    """Stands for the unknown error of a run whose end Hamilton did not tell, because another adapter raised."""
+
+
 def outcome_of(error: BaseException | None) -> Outcome:
     """Return how a run or node ended that raised *error* (None: nothing)."""
     if error is None:

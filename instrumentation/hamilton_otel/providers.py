@@ -33,6 +33,7 @@ from .delivery.exit import run_within
 from .delivery.notice import DeliveryNotice
 from .delivery.per_process import PerProcess
 from .delivery.reader import HeartbeatReader
+from .guard import guard
 from .json_lines import JsonLinesExporter
 from .settings import LOCAL, Settings, SettingsError, environment
 
@@ -60,6 +61,7 @@ class _Installed:
 
 
 _installed: _Installed | None = None
+_before_exit: list[Callable[[], object]] = []
 
 
 def configure(
@@ -172,8 +174,17 @@ def flush_starts() -> None:
             _installed.logger_provider.force_flush()
 
 
+def before_exit(action: Callable[[], object]) -> None:
+    """Have *action* called at the end of the process, before what is waiting is exported."""
+    if action not in _before_exit:
+        _before_exit.append(action)
+
+
 def _shutdown() -> None:
     if _installed is not None:
+        for action in _before_exit:
+            with guard("end of the process"):
+                action()
         run_within(_installed.settings.exit_timeout, _installed.shutdowns())
 
 

@@ -11,8 +11,9 @@ import threading
 from asyncio import Future, Task
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter_ns, time_ns
+from types import FrameType
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from hamilton.node import NodeType
 from opentelemetry import context as otel_context
@@ -31,8 +32,14 @@ if TYPE_CHECKING:
     from hamilton.graph import FunctionGraph
     from hamilton.node import Node
 
+_DRIVERS = ("hamilton.driver", "hamilton.async_driver")
+_ABANDONED = errors.AbandonedRun("another adapter raised, so that the end of this run was never told")
 MAX_CARRIED = 20
 MAX_SPANS_PER_NODE = 128
+
+
+_recorders: WeakValueDictionary[str, Recorder] = WeakValueDictionary()
+"""Who records which run."""
 
 
 class Recorder:
@@ -73,6 +80,7 @@ class Recorder:
         sinks = self._sinks()
         if not sinks:
             return
+        _close_abandoned_run()
         parent = propagation.from_environment(otel_context.get_current())
         run = RunExecution(
             context=parent,
@@ -88,6 +96,7 @@ class Recorder:
         )
         run.context = current.bind(run, parent)
         notify(sinks, "run_started", run)
+        _recorders[run_id] = self
         self.runs.add(OpenRun(run, current.attach(run.context), sys.exc_info()[1], log_variables=get_contextvars()))
 
     def run_finished(self, run_id: str, success: bool, error: BaseException | None) -> None:
@@ -96,6 +105,7 @@ class Recorder:
         open_run = self.runs.end(run_id)
         if open_run is None:
             return
+        _recorders.pop(run_id, None)
         run = open_run.run
         error = error or _interruption(open_run.handled)
         self._close_abandoned(open_run, clock, error)
@@ -357,6 +367,33 @@ def notify(sinks: Iterable[Sink], event: str, *arguments: Any) -> None:
             getattr(sink, event)(*arguments)
         except Exception as error:
             guard.swallow(event, error)
+
+
+def close_open_runs() -> None:
+    """At the end of the process: close the runs that are still open."""
+    here = threading.get_ident()
+    for recorder in set(_recorders.values()):
+        for open_run in recorder.runs.in_progress():
+            mine = open_run.thread == here
+            recorder.run_finished(open_run.run.id, False, _ABANDONED if mine else None)
+
+
+def _close_abandoned_run() -> None:
+    """Close the run that is current though nobody executes it any more.
+
+    Hamilton does not tell the end of a run where another adapter raises in a graph hook.
+    """
+    enclosing = current.execution()
+    if not isinstance(enclosing, RunExecution):
+        return
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_globals.get("__name__") in _DRIVERS and frame.f_locals.get("run_id") == enclosing.id:
+            return
+        frame = frame.f_back
+    recorder = _recorders.get(enclosing.id)
+    if recorder is not None:
+        recorder.run_finished(enclosing.id, False, _ABANDONED)
 
 
 def _end(execution: Execution, clock: int, error: BaseException | None) -> None:

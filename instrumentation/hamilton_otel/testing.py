@@ -1,6 +1,6 @@
-"""For tests: captures in memory what runs emit, so that it can be asserted on without a server.
+"""For users' tests: captures in memory what runs emit, so that it can be asserted on without a server.
 
-Not for production use.
+The fixture ``hamilton_telemetry`` gives one to each test (``pytest_plugin.py``). Not for production use.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from .adapter import TelemetryAdapter
+from .async_adapter import async_adapters
 from .log_bridges import RunContextProcessor
 
 
@@ -52,6 +53,26 @@ class CapturedTelemetry:
             meter_provider=self.meter_provider,
             logger_provider=self.logger_provider,
         )
+
+    def async_adapters(self, dag_name: str, tags: Mapping[str, Any] | None = None) -> tuple[Any, ...]:
+        """Return the adapters for an async driver that emits into this object."""
+        return async_adapters(
+            dag_name,
+            tags=tags,
+            tracer_provider=self.tracer_provider,
+            meter_provider=self.meter_provider,
+            logger_provider=self.logger_provider,
+        )
+
+    def clear(self) -> None:
+        """Forget spans and log records; metrics go on counting."""
+        self._spans.clear()
+        self._logs.clear()
+
+    def shutdown(self) -> None:
+        """Shut the providers down."""
+        for provider in (self.tracer_provider, self.meter_provider, self.logger_provider):
+            provider.shutdown()
 
     @property
     def spans(self) -> list[ReadableSpan]:

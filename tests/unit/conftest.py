@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -31,11 +31,9 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def telemetry() -> Iterator[CapturedTelemetry]:
-    """Telemetry kept in memory."""
-    captured = CapturedTelemetry()
-    yield captured
-    captured.meter_provider.shutdown()
+def telemetry(hamilton_telemetry: CapturedTelemetry) -> CapturedTelemetry:
+    """Telemetry kept in memory: the fixture that users have."""
+    return hamilton_telemetry
 
 
 def module_of(*functions: Callable[..., Any]) -> ModuleType:

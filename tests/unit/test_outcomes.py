@@ -1,0 +1,222 @@
+"""Whatever happens to a run, in whichever executor: the user's outcome is unchanged and nothing stays open."""
+
+import asyncio
+import gc
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hamilton import async_driver, driver, lifecycle
+from hamilton.execution.executors import MultiThreadingExecutor, SynchronousLocalTaskExecutor
+from hamilton.plugins.h_threadpool import FutureAdapter
+from hamilton_otel import current
+from hamilton_otel.events import Sink
+from hamilton_otel.guard import guard
+from hamilton_otel.logs import LogSink
+from hamilton_otel.metrics import MetricsSink
+from hamilton_otel.testing import CapturedTelemetry
+from hamilton_otel.tracing import TracingSink
+
+from tests.unit import parallel_dag
+from tests.unit.conftest import driver_of, module_of
+
+Execute = Callable[[Any, bool], Any]
+
+
+def one(start: int) -> int:
+    return start
+
+
+def two(one: int, fail: bool = False) -> int:
+    if fail:
+        raise ValueError("as the user meant it")
+    return one + 1
+
+
+def synchronous(adapters: Any, fail: bool) -> Any:
+    dr = driver_of(one, two, adapters=adapters)
+    return dr.execute(["two"], inputs={"start": 1, "fail": fail})
+
+
+def futures(adapters: Any, fail: bool) -> Any:
+    return synchronous([*adapters, FutureAdapter()], fail)
+
+
+def tasks(adapters: Any, fail: bool, executor: Any = SynchronousLocalTaskExecutor) -> Any:
+    dr = (
+        driver.Builder()
+        .with_modules(parallel_dag)
+        .enable_dynamic_execution(allow_experimental_mode=True)
+        .with_remote_executor(executor())
+        .with_adapters(*adapters)
+        .build()
+    )
+    return dr.execute(["total"], inputs={"start": 3, "fail": fail})
+
+
+def threads(adapters: Any, fail: bool) -> Any:
+    return tasks(adapters, fail, lambda: MultiThreadingExecutor(2))
+
+
+def asynchronous(adapters: Any, fail: bool) -> Any:
+    async def main() -> Any:
+        dr = await async_driver.Builder().with_modules(module_of(one, two)).with_adapters(*adapters).build()
+        return await dr.execute(["two"], inputs={"start": 1, "fail": fail})
+
+    return asyncio.run(main())
+
+
+EXECUTORS: list[Execute] = [synchronous, futures, tasks, threads, asynchronous]
+EVENTS = [name for name in vars(Sink) if not name.startswith("_")]
+
+
+def outcome(execute: Execute, adapters: Any, fail: bool) -> Any:
+    """Return a run's result, or the type and text of its exception."""
+    try:
+        return execute(adapters, fail)
+    except Exception as error:
+        return type(error), str(error)
+
+
+def adapters_for(execute: Execute, telemetry: CapturedTelemetry) -> Any:
+    return telemetry.async_adapters("d") if execute is asynchronous else [telemetry.adapter("d")]
+
+
+@pytest.mark.parametrize("fail", [False, True], ids=["success", "failure"])
+@pytest.mark.parametrize("sink", [TracingSink, MetricsSink, LogSink])
+@pytest.mark.parametrize("execute", EXECUTORS)
+def test_a_broken_sink_changes_nothing(
+    telemetry: CapturedTelemetry, monkeypatch: pytest.MonkeyPatch, execute: Execute, sink: type[Sink], fail: bool
+) -> None:
+    """With every method of a sink raising, one after the other, result and exception are those without telemetry."""
+
+    def broken(*arguments: Any) -> None:
+        raise RuntimeError("telemetry is broken")
+
+    expected = outcome(execute, [], fail)
+    monkeypatch.setattr(guard, "reraise", False)
+    for event in EVENTS:
+        with monkeypatch.context() as patched:
+            patched.setattr(sink, event, broken)
+            assert outcome(execute, adapters_for(execute, telemetry), fail) == expected
+        assert current.execution() is None
+
+
+@pytest.mark.parametrize("fail", [False, True], ids=["success", "failure"])
+@pytest.mark.parametrize("execute", EXECUTORS)
+def test_every_executor_tells_the_same_story(telemetry: CapturedTelemetry, execute: Execute, fail: bool) -> None:
+    """Spans, metrics and events agree on the outcome; there is one trace, and nothing stays current."""
+    expected = outcome(execute, [], fail)
+    assert outcome(execute, adapters_for(execute, telemetry), fail) == expected
+    name = "failure" if fail else "success"
+    run = telemetry.span("run d")
+    assert (run.attributes or {})["hamilton.outcome"] == name
+    assert len({span.context.trace_id for span in telemetry.spans}) == 1
+    assert telemetry.points("hamilton.run.duration") == {
+        frozenset({("hamilton.dag.name", "d"), ("hamilton.outcome", name)}): 1
+    }
+    failures = [span.name for span in telemetry.spans if (span.attributes or {})["hamilton.outcome"] == "failure"]
+    assert sum(name.startswith("node ") for name in failures) == int(fail)
+    assert sum(telemetry.points("hamilton.node.failures").values()) == int(fail)
+    assert len(telemetry.events("hamilton.run.failed" if fail else "hamilton.run.completed")) == 1
+    assert len(telemetry.events("hamilton.node.failed")) == int(fail)
+    assert current.execution() is None
+
+
+class Hostile(lifecycle.NodeExecutionHook, lifecycle.GraphExecutionHook):
+    """Another adapter, which raises in one of its hooks."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    def _maybe(self, where: str) -> None:
+        if where == self.where:
+            raise RuntimeError(f"hostile {where}")
+
+    def run_before_node_execution(self, **kwargs: Any) -> None:
+        self._maybe("before node")
+
+    def run_after_node_execution(self, **kwargs: Any) -> None:
+        self._maybe("after node")
+
+    def run_before_graph_execution(self, **kwargs: Any) -> None:
+        self._maybe("before graph")
+
+    def run_after_graph_execution(self, **kwargs: Any) -> None:
+        self._maybe("after graph")
+
+
+@pytest.mark.parametrize("first", [False, True], ids=["ours first", "theirs first"])
+@pytest.mark.parametrize("where", ["before node", "after node", "before graph", "after graph"])
+def test_another_adapter_that_raises_leaves_nothing_behind(
+    telemetry: CapturedTelemetry, where: str, first: bool
+) -> None:
+    """Whatever hook of another adapter raises, every span ends and the next run is a trace of its own."""
+    ours = telemetry.adapter("d")
+    adapters = [Hostile(where), ours] if first else [ours, Hostile(where)]
+    with pytest.raises(RuntimeError, match=f"hostile {where}"):
+        driver_of(one, two, adapters=adapters).execute(["two"], inputs={"start": 1})
+    driver_of(one, two, adapters=[ours]).execute(["two"], inputs={"start": 1})
+    assert len(ours.recorder.runs) == 0
+    assert current.execution() is None
+    runs = [span for span in telemetry.spans if span.name == "run d"]
+    assert all(span.parent is None for span in runs)
+    assert (runs[-1].attributes or {})["hamilton.outcome"] == "success"
+    starts = sum(telemetry.points("hamilton.run.starts").values())
+    assert starts == sum(telemetry.points("hamilton.run.duration").values()) == len(runs)
+
+
+def test_an_unreadable_exception_stays_the_users(telemetry: CapturedTelemetry) -> None:
+    """An exception whose `__str__` raises reaches the user as it is, and is recorded by its type."""
+
+    class Unreadable(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    def raises(start: int) -> int:
+        raise Unreadable
+
+    with pytest.raises(Unreadable):
+        driver_of(raises, adapters=[telemetry.adapter("d")]).execute(["raises"], inputs={"start": 1})
+    assert str((telemetry.span("node raises").attributes or {})["error.type"]).endswith("Unreadable")
+
+
+def test_one_adapter_in_two_drivers(telemetry: CapturedTelemetry) -> None:
+    """The same adapter object serves two drivers, each with its own graph."""
+    adapter = telemetry.adapter("shared")
+    first, second = driver_of(one, adapters=[adapter]), driver_of(one, two, adapters=[adapter])
+    first.execute(["one"], inputs={"start": 1})
+    second.execute(["two"], inputs={"start": 1})
+    runs = [span for span in telemetry.spans if span.name == "run shared"]
+    assert len({(span.attributes or {})["hamilton.dag.version"] for span in runs}) == 2
+
+
+def test_an_overridden_node_is_not_executed(telemetry: CapturedTelemetry) -> None:
+    """An override has no span of its own; the run says which nodes were overridden."""
+    dr = driver_of(one, two, adapters=[telemetry.adapter("d")])
+    assert dr.execute(["two"], overrides={"one": 5}) == {"two": 6}
+    assert [span.name for span in telemetry.spans] == ["node two", "run d"]
+    assert (telemetry.span("run d").attributes or {})["hamilton.run.overrides"] == ("one",)
+
+
+def test_many_runs_leave_no_memory_behind(telemetry: CapturedTelemetry) -> None:
+    """After thousands of runs the recorder and the metrics hold no more than after hundreds."""
+    adapter = telemetry.adapter("d")
+    dr = driver_of(one, two, adapters=[adapter])
+
+    def measure(runs: int) -> int:
+        for _ in range(runs):
+            dr.execute(["two"], inputs={"start": 1})
+        telemetry.clear()
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    measure(200)
+    tracemalloc.start()
+    try:
+        before = measure(500)
+        after = measure(2_000)
+    finally:
+        tracemalloc.stop()
+    assert after - before < 100_000
