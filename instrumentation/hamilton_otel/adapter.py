@@ -11,8 +11,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hamilton.lifecycle import base
+from hamilton.node import NodeType
 
-from . import capture, providers
+from . import capture, providers, stand_ins
+from .dag import describe_node
 from .events import Sink
 from .guard import guard
 from .recorder import Recorder, close_open_runs
@@ -73,6 +75,7 @@ class TelemetryAdapter(
         logger_provider: LoggerProvider | None = None,
     ) -> None:
         self.dag_name, self.tags = checked(dag_name, tags)
+        self._configuration: dict[str, Any] | None = None
         self.recorder = Recorder(
             self.dag_name,
             self.tags,
@@ -86,16 +89,16 @@ class TelemetryAdapter(
             "dag_name": self.dag_name,
             "tags": self.tags,
             "runs": self.recorder.carry(),
-            "configuration": providers.portable_configuration(),
+            "configuration": providers.portable_configuration() or self._configuration,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore an adapter in a worker process, where it uses that process's providers."""
         self.dag_name, self.tags = state["dag_name"], state["tags"]
-        configuration = state["configuration"]
+        self._configuration = state["configuration"]
 
         def sinks() -> Sequence[Sink]:
-            providers.configure_worker(configuration)
+            providers.configure_worker(self._configuration)
             return sinks_for()
 
         self.recorder = Recorder(self.dag_name, self.tags, sinks, providers.flush_worker)
@@ -189,9 +192,16 @@ class TelemetryAdapter(
             self.recorder.task_expanded(run_id, task_id, len(parameters))
 
     def pre_node_execute(self, *, run_id: str, node_: Node, kwargs: dict[str, Any], task_id: str | None = None) -> None:
-        """Open the node."""
+        """Open the node, or have it opened where its function is called."""
         try:
+            open_run = self.recorder.find(run_id)
+            if open_run is not None and open_run.delegates:
+                info = describe_node(node_)
+                stand_ins.put(node_, lambda function: stand_ins.Delegated(function, self, run_id, info))
+                return
             self.recorder.node_started(run_id, node_, kwargs, task_id)
+            if open_run is not None and open_run.swallows and node_.node_role is not NodeType.EXPAND:
+                stand_ins.put(node_, stand_ins.Watched)
         except Exception as error:
             guard.swallow("pre_node_execute", error)
 
@@ -202,12 +212,17 @@ class TelemetryAdapter(
         node_: Node,
         kwargs: dict[str, Any],
         success: bool,
-        error: Exception | None,
+        error: BaseException | None,
         result: Any,
         task_id: str | None = None,
     ) -> None:
-        """Close the node."""
+        """Close the node, where it was opened here."""
         try:
+            open_run = self.recorder.find(run_id)
+            if open_run is not None and (open_run.delegates or open_run.swallows):
+                error = error or stand_ins.take(node_)
+                if open_run.delegates:
+                    return
             self.recorder.node_finished(run_id, node_, error, result, task_id)
         except Exception as broken:
             guard.swallow("post_node_execute", broken)

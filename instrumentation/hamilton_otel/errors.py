@@ -51,7 +51,10 @@ def outcome_of(error: BaseException | None) -> Outcome:
 
 
 def error_type(error: BaseException) -> str:
-    """Return the value of ``error.type`` for *error*."""
+    """Return the value of ``error.type`` for *error*; what Ray has wrapped is named by what it wraps."""
+    cause = getattr(error, "cause", None)
+    if type(error).__module__ == "ray.exceptions" and isinstance(cause, BaseException):
+        error = cause
     return qualified_name(type(error))
 
 

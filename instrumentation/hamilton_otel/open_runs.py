@@ -45,6 +45,7 @@ class OpenRun:
 
     ``handled`` is the exception that the caller was handling when the run started, which is not the run's own.
     ``log_variables`` are structlog's context variables of the caller. An ``adopted`` run belongs to another process.
+    ``delegates`` and ``swallows`` say of the run's other adapters what ``stand_ins.py`` is for.
     """
 
     run: RunExecution
@@ -52,6 +53,8 @@ class OpenRun:
     handled: BaseException | None = None
     log_variables: Mapping[str, Any] = field(default_factory=dict)
     adopted: bool = False
+    delegates: bool = False
+    swallows: bool = False
     thread: int = field(default_factory=threading.get_ident)
     submitted: dict[str, int] = field(default_factory=dict)
     expanding: dict[str, str] = field(default_factory=dict)

@@ -34,7 +34,8 @@ _W3C = TraceContextTextMapPropagator()
 class CarriedRun:
     """What a worker process needs to know of a run: plain, small and picklable.
 
-    ``submitted`` is the task that is being submitted, with the time (Unix nanoseconds) when it was.
+    ``submitted`` is the task that is being submitted, with the time (Unix nanoseconds) when it was. ``swallows`` says
+    that another adapter of the run swallows the exceptions of nodes.
     """
 
     id: str
@@ -43,6 +44,7 @@ class CarriedRun:
     tags: Mapping[str, Value]
     trace: Mapping[str, str]
     submitted: tuple[str, int] | None = None
+    swallows: bool = False
 
 
 def trace_of(context: Context) -> dict[str, str]:

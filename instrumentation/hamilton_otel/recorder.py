@@ -20,8 +20,8 @@ from opentelemetry import context as otel_context
 from opentelemetry.trace import set_span_in_context
 from structlog.contextvars import get_contextvars
 
-from . import capture, current, errors, propagation
-from .dag import Dag, describe, describe_node
+from . import capture, current, errors, propagation, stand_ins
+from .dag import Dag, NodeInfo, describe, describe_node
 from .deferred import DeferredSpan
 from .events import Execution, NodeExecution, RunExecution, Sink, TaskExecution
 from .guard import guard
@@ -97,7 +97,16 @@ class Recorder:
         run.context = current.bind(run, parent)
         notify(sinks, "run_started", run)
         _recorders[run_id] = self
-        self.runs.add(OpenRun(run, current.attach(run.context), sys.exc_info()[1], log_variables=get_contextvars()))
+        self.runs.add(
+            OpenRun(
+                run,
+                current.attach(run.context),
+                sys.exc_info()[1],
+                log_variables=get_contextvars(),
+                delegates=stand_ins.delegates(graph.adapter.adapters),
+                swallows=stand_ins.swallows(graph.adapter.adapters),
+            )
+        )
 
     def run_finished(self, run_id: str, success: bool, error: BaseException | None) -> None:
         """Close a run, and with it what this thread has opened and will not close any more."""
@@ -123,7 +132,7 @@ class Recorder:
 
     def task_submitted(self, run_id: str, task_id: str, nodes: Sequence[Node]) -> None:
         """Note when a task was given to its executor, and whether it opens a parallel block."""
-        open_run = self._find(run_id)
+        open_run = self.find(run_id)
         if open_run is None or _only_inputs(nodes):
             return
         open_run.submitted[task_id] = time_ns()
@@ -134,7 +143,7 @@ class Recorder:
 
     def task_started(self, run_id: str, task_id: str, spawned_by: str | None, nodes: Sequence[Node]) -> None:
         """Open a task in the context of its run and make it current in this thread."""
-        open_run = self._find(run_id)
+        open_run = self.find(run_id)
         if open_run is None or _only_inputs(nodes):
             return
         run = open_run.run
@@ -157,7 +166,7 @@ class Recorder:
     def task_finished(self, run_id: str, task_id: str, error: BaseException | None) -> None:
         """Close a task and the nodes of it that are still open."""
         clock = perf_counter_ns()
-        open_run = self._find(run_id)
+        open_run = self.find(run_id)
         open_task = open_run.tasks.pop(task_id, None) if open_run else None
         if open_run is None or open_task is None:
             return
@@ -168,7 +177,7 @@ class Recorder:
 
     def task_returned(self, run_id: str, task_id: str, nodes: Sequence[Node], success: bool) -> None:
         """Note that a task which another process executed has returned."""
-        open_run = self._find(run_id)
+        open_run = self.find(run_id)
         if open_run is None or open_run.submitted.pop(task_id, None) is None:
             return
         self._count(open_run.run, sum(not node.user_defined for node in nodes), 0 if success else 1)
@@ -176,13 +185,13 @@ class Recorder:
 
     def task_expanded(self, run_id: str, task_id: str, size: int) -> None:
         """Note how many tasks a parallel block has."""
-        open_run = self._find(run_id)
+        open_run = self.find(run_id)
         if open_run is not None and task_id in open_run.expanding:
             notify(open_run.run.sinks, "expanded", open_run.run, open_run.expanding.pop(task_id), size)
 
-    def node_started(self, run_id: str, node: Node, inputs: Mapping[str, Any], task_id: str | None) -> None:
+    def node_started(self, run_id: str, node: Node | NodeInfo, inputs: Mapping[str, Any], task_id: str | None) -> None:
         """Open a node in the context of its task or run and make it current in this thread."""
-        open_run = self._find(run_id)
+        open_run = self.find(run_id)
         if open_run is None:
             return
         execution = self._execution(open_run, node, inputs, task_id)
@@ -191,23 +200,39 @@ class Recorder:
         open_run.nodes[task_id, execution.info.name] = OpenNode(execution, attachment)
 
     def node_finished(
-        self, run_id: str, node: Node, error: BaseException | None, result: Any, task_id: str | None
+        self, run_id: str, node: Node | NodeInfo, error: BaseException | None, result: Any, task_id: str | None
     ) -> None:
         """Close a node."""
         clock = perf_counter_ns()
-        open_run = self._find(run_id)
+        open_run = self.find(run_id)
         if open_run is not None:
             error = error or _interruption(open_run.handled)
             self._close_node(open_run, (task_id, node.name), clock, error, result)
             if open_run.adopted and task_id is None:
                 self._finish_adopted()
 
+    def execute(self, run_id: str, info: NodeInfo, function: Callable[..., Any], inputs: Mapping[str, Any]) -> Any:
+        """Call the function of a node inside its span, for an adapter that calls it after the hooks."""
+        with guard("start of a delegated node"):
+            self.node_started(run_id, info, inputs, None)
+        error: BaseException | None = None
+        result = None
+        try:
+            result = function(**inputs)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            with guard("end of a delegated node"):
+                self.node_finished(run_id, info, error, result, None)
+        return result
+
     def node_scheduled(self, run_id: str, node: Node) -> None:
         """Make a node of the async driver current while its coroutine is made, which inherits the context.
 
         Its span begins when its body does (:meth:`node_awaited`); until then a placeholder stands for it.
         """
-        open_run = self._find(run_id)
+        open_run = self.find(run_id)
         if open_run is None:
             return
         execution = self._execution(open_run, node, {}, None)
@@ -217,7 +242,7 @@ class Recorder:
 
     def node_made(self, run_id: str, node: Node, future: Future[Any] | None) -> None:
         """Take back what :meth:`node_scheduled` has made current; *future* is the node's coroutine as a task."""
-        open_run = self._find(run_id)
+        open_run = self.find(run_id)
         open_node = open_run.nodes.get((None, node.name)) if open_run else None
         if open_node is not None and open_node.attachment is not None:
             current.detach(open_node.attachment)
@@ -226,7 +251,7 @@ class Recorder:
 
     def node_awaited(self, run_id: str, node: Node, inputs: Mapping[str, Any]) -> None:
         """Open the span of a node of the async driver: its inputs are there and its body begins."""
-        open_run = self._find(run_id)
+        open_run = self.find(run_id)
         open_node = open_run.nodes.get((None, node.name)) if open_run else None
         if open_run is None or open_node is None:
             return
@@ -239,8 +264,8 @@ class Recorder:
             placeholder.resolve(execution.span)
 
     def carry(self) -> list[CarriedRun]:
-        """Return the runs in progress as another process needs them."""
-        carried = []
+        """Return the runs as another process needs them: those in progress, and those that came from elsewhere."""
+        carried = list(self.carried.values())
         for open_run in self.runs.in_progress()[-MAX_CARRIED:]:
             run = open_run.run
             submitted = list(open_run.submitted.items())[-1:]
@@ -252,11 +277,13 @@ class Recorder:
                     tags=run.tags,
                     trace=propagation.trace_of(run.context),
                     submitted=submitted[0] if submitted else None,
+                    swallows=open_run.swallows,
                 )
             )
         return carried
 
-    def _find(self, run_id: str) -> OpenRun | None:
+    def find(self, run_id: str) -> OpenRun | None:
+        """Return the run, in progress or ended a while ago, started here or in another process; else None."""
         return self.runs.find(run_id) or self._adopt(run_id)
 
     def _adopt(self, run_id: str) -> OpenRun | None:
@@ -276,12 +303,13 @@ class Recorder:
             clock=perf_counter_ns(),
         )
         run.context = current.bind(run, context)
-        adopted = OpenRun(run, adopted=True, submitted=dict([carried.submitted] if carried.submitted else []))
+        submitted = dict([carried.submitted] if carried.submitted else [])
+        adopted = OpenRun(run, adopted=True, swallows=carried.swallows, submitted=submitted)
         self.runs.add(adopted)
         return adopted
 
     def _execution(
-        self, open_run: OpenRun, node: Node, inputs: Mapping[str, Any], task_id: str | None
+        self, open_run: OpenRun, node: Node | NodeInfo, inputs: Mapping[str, Any], task_id: str | None
     ) -> NodeExecution:
         run, name = open_run.run, node.name
         open_task = open_run.tasks.get(task_id) if task_id is not None else None
@@ -289,7 +317,7 @@ class Recorder:
         execution = NodeExecution(
             context=parent.context,
             run=run,
-            info=run.dag.nodes.get(name) or describe_node(node),
+            info=node if isinstance(node, NodeInfo) else run.dag.nodes.get(name) or describe_node(node),
             task=open_task.task if open_task else None,
             inputs=inputs,
             started_at=time_ns(),

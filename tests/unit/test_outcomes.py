@@ -182,6 +182,21 @@ def test_an_unreadable_exception_stays_the_users(telemetry: CapturedTelemetry) -
     assert str((telemetry.span("node raises").attributes or {})["error.type"]).endswith("Unreadable")
 
 
+def test_an_error_that_is_swallowed_is_a_failure_of_its_node(telemetry: CapturedTelemetry) -> None:
+    """Under GracefulErrorAdapter the node that raised is a failure, nodes that were skipped and the run are not."""
+
+    def skipped(two: int) -> int:
+        return two
+
+    graceful = lifecycle.GracefulErrorAdapter(error_to_catch=ValueError, sentinel_value=None)
+    dr = driver_of(one, two, skipped, adapters=[telemetry.adapter("d"), graceful])
+    for _ in range(2):
+        assert dr.execute(["skipped"], inputs={"start": 1, "fail": True}) == {"skipped": None}
+    outcomes = {span.name: (span.attributes or {})["hamilton.outcome"] for span in telemetry.spans}
+    assert outcomes == {"node one": "success", "node two": "failure", "node skipped": "success", "run d": "success"}
+    assert sum(telemetry.points("hamilton.node.failures").values()) == 2
+
+
 def test_one_adapter_in_two_drivers(telemetry: CapturedTelemetry) -> None:
     """The same adapter object serves two drivers, each with its own graph."""
     adapter = telemetry.adapter("shared")

@@ -1,0 +1,58 @@
+"""Runs on real local clusters that tests start as processes: `python clusters.py KIND`, one success and one failure."""
+
+import sys
+from contextlib import suppress
+from typing import Any
+
+import hamilton_otel
+from dask.distributed import Client, LocalCluster
+from hamilton import base, driver
+
+from tests.unit import parallel_dag, plain_dag
+
+
+def builder(kind: str, *modules: Any) -> driver.Builder:
+    adapter = hamilton_otel.TelemetryAdapter(kind, tags={"team": "clusters"})
+    return driver.Builder().with_modules(*modules).with_adapters(adapter)
+
+
+def with_tasks(kind: str, executor: Any) -> driver.Driver:
+    tasks = builder(kind, parallel_dag).enable_dynamic_execution(allow_experimental_mode=True)
+    return tasks.with_remote_executor(executor).build()
+
+
+def run(dr: driver.Driver, output: str) -> None:
+    print(dr.execute([output], inputs={"start": 3}))
+    with suppress(ValueError):
+        dr.execute([output], inputs={"start": 3, "fail": True})
+        raise AssertionError("the run should have failed")
+
+
+def on_ray(kind: str) -> None:
+    import ray
+    from hamilton.plugins import h_ray
+
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    if kind == "ray_tasks":
+        run(with_tasks(kind, h_ray.RayTaskExecutor(skip_init=True)), "total")
+    else:
+        run(builder(kind, plain_dag).with_adapters(h_ray.RayGraphAdapter(base.DictResult())).build(), "c")
+    ray.shutdown()
+
+
+def on_dask(kind: str) -> None:
+    from hamilton.plugins import h_dask
+
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,  # type: ignore[no-untyped-call]
+        Client(cluster) as client,  # type: ignore[no-untyped-call]
+    ):
+        if kind == "dask_tasks":
+            run(with_tasks(kind, h_dask.DaskExecutor(client=client)), "total")
+        else:
+            run(builder(kind, plain_dag).with_adapters(h_dask.DaskGraphAdapter(client, base.DictResult())).build(), "c")
+
+
+if __name__ == "__main__":
+    hamilton_otel.configure()
+    (on_ray if sys.argv[1].startswith("ray") else on_dask)(sys.argv[1])

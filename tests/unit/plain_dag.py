@@ -1,0 +1,15 @@
+"""A small dataflow without tasks, for the tests of executors: worker processes import it by name."""
+
+
+def a(start: int) -> int:
+    return start
+
+
+def b(a: int) -> int:
+    return a + 1
+
+
+def c(a: int, b: int, fail: bool = False) -> int:
+    if fail:
+        raise ValueError("c is not wanted")
+    return a + b
