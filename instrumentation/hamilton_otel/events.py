@@ -13,6 +13,7 @@ from typing import Any
 from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Span, SpanContext
 
+from .caching import CacheResult
 from .capture import Attributes, Value
 from .dag import Dag, NodeInfo
 from .errors import Outcome
@@ -51,7 +52,8 @@ class RunExecution(Execution):
     """One execution of a DAG.
 
     ``sinks`` are those of its start, whatever is configured meanwhile. ``node_spans`` maps finished nodes to their span
-    contexts, for links: by name, then by task (None outside tasks).
+    contexts, for links: by name, then by task (None outside tasks). ``resumed`` says that results of a run that failed
+    were found in the cache; ``stores`` counts the results stored there, by node, once the run has ended.
     """
 
     id: str
@@ -64,6 +66,8 @@ class RunExecution(Execution):
     node_count: int = 0
     failed_node_count: int = 0
     node_spans: dict[str, dict[str | None, SpanContext]] = field(default_factory=dict)
+    resumed: bool = False
+    stores: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def team(self) -> Value | None:
@@ -89,7 +93,8 @@ class TaskExecution(Execution):
 class NodeExecution(Execution):
     """One execution of a node. ``inputs`` are the values that it reads: for types and shapes only.
 
-    ``summary`` holds the ``hamilton.result.*`` attributes of a node that succeeded.
+    ``summary`` holds the ``hamilton.result.*`` attributes of a node that succeeded; ``cache_result`` whether its result
+    came from the cache, None where it was not looked for there.
     """
 
     run: RunExecution
@@ -97,6 +102,7 @@ class NodeExecution(Execution):
     task: TaskExecution | None = None
     inputs: Mapping[str, Any] = field(default_factory=dict)
     summary: Attributes = field(default_factory=dict)
+    cache_result: CacheResult | None = None
 
 
 class Sink:
@@ -111,6 +117,9 @@ class Sink:
 
     def run_finished(self, run: RunExecution) -> None:
         """Take note that a run has ended; outcome, error and duration are set."""
+
+    def run_resumed(self, run: RunExecution) -> None:
+        """Take note that a run has found the first result that a failed run had stored."""
 
     def task_submitted(self, run: RunExecution, task_id: str) -> None:
         """Take note that a task was given to an executor, which may start it later, elsewhere."""

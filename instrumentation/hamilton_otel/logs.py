@@ -59,6 +59,10 @@ class LogSink(Sink):
         }
         self._emit(_RUN_ENDED[run.outcome], run.context, run.ended_at, attributes)
 
+    def run_resumed(self, run: RunExecution) -> None:
+        """Write that the run resumes one that failed."""
+        self._emit(semconv.RUN_RESUMED_EVENT, run.context, time_ns(), _run_attributes(run))
+
     def node_started(self, node: NodeExecution) -> None:
         """Write that the node starts (DEBUG)."""
         if self._enabled(semconv.NODE_STARTED):
@@ -71,6 +75,8 @@ class LogSink(Sink):
             self._emit_end(semconv.NODE_FAILED, node, inputs)
         elif node.outcome == "success" and self._enabled(semconv.NODE_COMPLETED):
             self._emit_end(semconv.NODE_COMPLETED, node, node.summary)
+            if node.cache_result == "hit":
+                self._emit_end(semconv.CACHE_HIT, node, {})
 
     def node_retried(self, node: NodeExecution, error: BaseException) -> None:
         """Write that the node retries, and after what."""

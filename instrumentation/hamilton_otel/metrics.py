@@ -37,6 +37,9 @@ class MetricsSink(Sink):
         self._node_durations = _histogram(meter, semconv.NODE_DURATIONS)
         self._node_failures = _counter(meter, semconv.NODE_FAILURES)
         self._node_retries = _counter(meter, semconv.NODE_RETRIES)
+        self._run_resumes = _counter(meter, semconv.RUN_RESUMES)
+        self._cache_lookups = _counter(meter, semconv.CACHE_LOOKUPS)
+        self._cache_stores = _counter(meter, semconv.CACHE_STORES)
         self._task_durations = _histogram(meter, semconv.TASK_DURATIONS)
         self._task_waits = _histogram(meter, semconv.TASK_WAITS)
         self._fanout_sizes = _histogram(meter, semconv.FANOUT_SIZES)
@@ -60,8 +63,14 @@ class MetricsSink(Sink):
         self._active.remove(run, run.id)
         self._pending.forget(run)
         self._run_durations.record(run.seconds, {**attributes, semconv.OUTCOME: run.outcome}, context=run.context)
+        for node_name, stores in run.stores.items():
+            self._cache_stores.add(stores, {**attributes, semconv.NODE_NAME: node_name}, context=run.context)
         if run.outcome == "failure" and run.error is not None:
             self._run_failures.add(1, {**attributes, **_error_attributes(run.error)}, context=run.context)
+
+    def run_resumed(self, run: RunExecution) -> None:
+        """Count the run that resumes another."""
+        self._run_resumes.add(1, _run_attributes(run), context=run.context)
 
     def task_submitted(self, run: RunExecution, task_id: str) -> None:
         """Count the task among those that wait."""
@@ -93,6 +102,9 @@ class MetricsSink(Sink):
         """Measure the duration, and count a failure by its error."""
         attributes = self._prepared(node)
         self._node_durations.record(node.seconds, attributes, context=node.context)
+        if node.cache_result is not None:
+            named = {**_run_attributes(node.run), semconv.NODE_NAME: node.info.name}
+            self._cache_lookups.add(1, {**named, semconv.CACHE_RESULT: node.cache_result}, context=node.context)
         if node.outcome == "failure" and node.error is not None:
             named = {**_run_attributes(node.run), semconv.NODE_NAME: node.info.name}
             self._node_failures.add(1, {**named, **_error_attributes(node.error)}, context=node.context)

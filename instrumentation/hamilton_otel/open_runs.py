@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from .caching import RunCache
 from .current import Attachment
 from .events import NodeExecution, RunExecution, TaskExecution
 
@@ -53,6 +54,7 @@ class OpenRun:
     handled: BaseException | None = None
     log_variables: Mapping[str, Any] = field(default_factory=dict)
     adopted: bool = False
+    cache: RunCache | None = None
     delegates: bool = False
     swallows: bool = False
     thread: int = field(default_factory=threading.get_ident)

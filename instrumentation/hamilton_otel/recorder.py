@@ -21,6 +21,7 @@ from opentelemetry.trace import set_span_in_context
 from structlog.contextvars import get_contextvars
 
 from . import capture, current, errors, propagation, stand_ins
+from .caching import RunCache
 from .dag import Dag, NodeInfo, describe, describe_node
 from .deferred import DeferredSpan
 from .events import Execution, NodeExecution, RunExecution, Sink, TaskExecution
@@ -103,6 +104,7 @@ class Recorder:
                 current.attach(run.context),
                 sys.exc_info()[1],
                 log_variables=get_contextvars(),
+                cache=_cache_of(graph, run_id),
                 delegates=stand_ins.delegates(graph.adapter.adapters),
                 swallows=stand_ins.swallows(graph.adapter.adapters),
             )
@@ -123,6 +125,10 @@ class Recorder:
         _end(run, clock, error)
         if error is None and not success:
             run.outcome = "cancelled"
+        if open_run.cache is not None:
+            with guard("cache of a run"):
+                run.stores = open_run.cache.stores()
+                open_run.cache.end(success=run.outcome == "success")
         notify(reversed(run.sinks), "run_finished", run)
         run.error = None  # its traceback holds the user's data
         forgotten = self.runs.remember(open_run)
@@ -370,11 +376,22 @@ class Recorder:
         if node.outcome == "success":
             with guard("result summary"):
                 node.summary = capture.summarize(result)
+            self._look_up(open_run, node, key[0])
         spans = run.node_spans.setdefault(node.info.name, {})
         if len(spans) < MAX_SPANS_PER_NODE:
             spans[key[0]] = node.span.get_span_context()
         notify(reversed(run.sinks), "node_finished", node)
         node.error, node.inputs = None, {}
+
+    def _look_up(self, open_run: OpenRun, node: NodeExecution, task_id: str | None) -> None:
+        cache, run = open_run.cache, open_run.run
+        if cache is None:
+            return
+        with guard("cache of a node"):
+            node.cache_result = cache.lookup(node.info.name, task_id)
+            if node.cache_result == "hit" and not run.resumed and cache.resumes(node.info.name, task_id):
+                run.resumed = True
+                notify(run.sinks, "run_resumed", run)
 
     def _count(self, run: RunExecution, nodes: int, failed: int) -> None:
         with self._counting:
@@ -386,6 +403,12 @@ class Recorder:
         if dag is None:
             dag = self._dags[graph] = describe(self.dag_name, graph)
         return dag
+
+
+def _cache_of(graph: FunctionGraph, run_id: str) -> RunCache | None:
+    with guard("cache of a run"):
+        return RunCache.of(graph, run_id)
+    return None
 
 
 def notify(sinks: Iterable[Sink], event: str, *arguments: Any) -> None:

@@ -104,6 +104,10 @@ ERROR_KIND: Final = _attribute(
 )
 TASK_NAME: Final = _attribute("hamilton.task.name", "Name of the task, the same for all tasks of a parallel block.")
 TASK_WAIT: Final = _attribute("hamilton.task.wait", "Seconds from the task's submission to its start.")
+CACHE_RESULT: Final = _attribute(
+    "hamilton.cache.result", "`hit` or `miss`, where the node was looked for in the cache."
+)
+RUN_RESUMED: Final = _attribute("hamilton.run.resumed", "True where the run reuses what a failed run had stored.")
 RESULT_TYPE: Final = _attribute("hamilton.result.type", "Type of the result.")
 RESULT_ROWS: Final = _attribute("hamilton.result.rows", "Number of rows, or length of a container.")
 RESULT_COLUMNS: Final = _attribute("hamilton.result.columns", "Number of columns.")
@@ -194,6 +198,21 @@ NODE_RETRIES: Final = _metric(
         (*_DAG, NODE_NAME, ERROR_TYPE),
     ),
 )
+CACHE_LOOKUPS: Final = _metric(
+    Metric(
+        "hamilton.cache.lookups",
+        "counter",
+        "{lookup}",
+        "Nodes that were looked for in Hamilton's cache.",
+        (*_DAG, NODE_NAME, CACHE_RESULT),
+    ),
+)
+CACHE_STORES: Final = _metric(
+    Metric("hamilton.cache.stores", "counter", "{store}", "Results stored in Hamilton's cache.", (*_DAG, NODE_NAME)),
+)
+RUN_RESUMES: Final = _metric(
+    Metric("hamilton.run.resumes", "counter", "{run}", "Runs that reuse what a failed run had stored.", _DAG),
+)
 TASK_DURATIONS: Final = _metric(
     Metric(
         "hamilton.task.duration",
@@ -264,6 +283,10 @@ RUN_FAILED: Final = _event(
 RUN_CANCELLED: Final = _event(
     Event("hamilton.run.cancelled", "WARN", "Run cancelled", "A run was interrupted (KeyboardInterrupt, SystemExit).")
 )
+RUN_RESUMED_EVENT: Final = _event(
+    Event("hamilton.run.resumed", "INFO", "Run resumed", "A run found the first result that a failed run had stored.")
+)
+CACHE_HIT: Final = _event(Event("hamilton.cache.hit", "DEBUG", "Cache hit", "A node's result came from the cache."))
 NODE_STARTED: Final = _event(Event("hamilton.node.started", "DEBUG", "Node started", "A node begins."))
 NODE_COMPLETED: Final = _event(Event("hamilton.node.completed", "DEBUG", "Node completed", "A node ended well."))
 NODE_FAILED: Final = _event(

@@ -54,6 +54,10 @@ class TracingSink(Sink):
             )
         _end(run)
 
+    def run_resumed(self, run: RunExecution) -> None:
+        """Mark the run's span."""
+        run.span.set_attribute(semconv.RUN_RESUMED, True)
+
     def task_started(self, task: TaskExecution) -> None:
         """Start the task's span, with the time that it has waited."""
         run = task.run
@@ -102,6 +106,8 @@ class TracingSink(Sink):
         """End the node's span with its outcome and the summary of its result."""
         if node.span.is_recording():
             node.span.set_attributes(node.summary)
+            if node.cache_result is not None:
+                node.span.set_attribute(semconv.CACHE_RESULT, node.cache_result)
         _end(node)
 
     def node_retried(self, node: NodeExecution, error: BaseException) -> None:
