@@ -1,8 +1,8 @@
 """What Hamilton's cache (``with_cache()``) did for a run: hits, misses, stores, and whether the run resumes another.
 
 A run resumes another when it reuses what a run stored that failed or died. Hamilton's cache does not know how a run
-ended, so each cached run leaves a small file beside the cache's metadata until it has succeeded. Not for metrics or spans:
-the sinks make those.
+ended, so each cached run leaves a small file beside the cache's metadata until it has succeeded. Not for metrics or
+spans: the sinks make those.
 """
 
 from __future__ import annotations

@@ -130,8 +130,8 @@ class Sink:
     def task_finished(self, task: TaskExecution) -> None:
         """Take note that a task has ended in this process; outcome, error and duration are set."""
 
-    def task_returned(self, run: RunExecution, task_id: str) -> None:
-        """Take note that the process of the run has the result of a task, or its failure."""
+    def task_returned(self, run: RunExecution, task_id: str, nodes: Sequence[str]) -> None:
+        """Take note that a task which another process executed has returned, with these nodes."""
 
     def expanded(self, run: RunExecution, node_name: str, size: int) -> None:
         """Take note that the node *node_name* has opened a parallel block of *size* tasks."""

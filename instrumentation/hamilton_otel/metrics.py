@@ -6,7 +6,7 @@ this module only records. Attributes never hold a run id, a path or a message.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from opentelemetry.metrics import CallbackOptions, Counter, Histogram, Meter, MeterProvider, Observation
@@ -89,7 +89,7 @@ class MetricsSink(Sink):
         attributes = {**_task_attributes(task), semconv.OUTCOME: task.outcome}
         self._task_durations.record(task.seconds, attributes, context=task.context)
 
-    def task_returned(self, run: RunExecution, task_id: str) -> None:
+    def task_returned(self, run: RunExecution, task_id: str, nodes: Sequence[str]) -> None:
         """Count the task no longer among those that wait."""
         self._pending.remove(run, task_id)
 

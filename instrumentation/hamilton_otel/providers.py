@@ -36,6 +36,7 @@ from .delivery.reader import HeartbeatReader
 from .guard import guard
 from .json_lines import JsonLinesExporter
 from .settings import LOCAL, Settings, SettingsError, environment
+from .span_ids import DerivedIds
 
 _logger = logging.getLogger("hamilton_otel")
 ENVIRONMENT_NAME = "deployment.environment.name"
@@ -230,7 +231,7 @@ def _resource(settings: Settings) -> Resource:
 
 
 def _tracer_provider(settings: Settings, resource: Resource) -> TracerProvider:
-    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    provider = TracerProvider(resource=resource, id_generator=DerivedIds(), shutdown_on_exit=False)
     for name in settings.exporters["traces"]:
         exporter = (
             local_store.span_exporter(settings.local_store)

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from hamilton.node import NodeType
 from opentelemetry import context as otel_context
-from opentelemetry.trace import set_span_in_context
+from opentelemetry.trace import get_current_span, set_span_in_context
 from structlog.contextvars import get_contextvars
 
 from . import capture, current, errors, propagation, stand_ins
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 _DRIVERS = ("hamilton.driver", "hamilton.async_driver")
 _ABANDONED = errors.AbandonedRun("another adapter raised, so that the end of this run was never told")
 MAX_CARRIED = 20
-MAX_SPANS_PER_NODE = 128
 
 
 _recorders: WeakValueDictionary[str, Recorder] = WeakValueDictionary()
@@ -186,8 +185,9 @@ class Recorder:
         open_run = self.find(run_id)
         if open_run is None or open_run.submitted.pop(task_id, None) is None:
             return
-        self._count(open_run.run, sum(not node.user_defined for node in nodes), 0 if success else 1)
-        notify(open_run.run.sinks, "task_returned", open_run.run, task_id)
+        names = [node.name for node in nodes if not node.user_defined]
+        self._count(open_run.run, len(names), 0 if success else 1)
+        notify(open_run.run.sinks, "task_returned", open_run.run, task_id, names)
 
     def task_expanded(self, run_id: str, task_id: str, size: int) -> None:
         """Note how many tasks a parallel block has."""
@@ -305,6 +305,7 @@ class Recorder:
             sinks=sinks,
             dag=Dag(carried.dag_name, carried.dag_version, {}),
             tags=carried.tags,
+            span=get_current_span(context),
             started_at=time_ns(),
             clock=perf_counter_ns(),
         )
@@ -377,9 +378,6 @@ class Recorder:
             with guard("result summary"):
                 node.summary = capture.summarize(result)
             self._look_up(open_run, node, key[0])
-        spans = run.node_spans.setdefault(node.info.name, {})
-        if len(spans) < MAX_SPANS_PER_NODE:
-            spans[key[0]] = node.span.get_span_context()
         notify(reversed(run.sinks), "node_finished", node)
         node.error, node.inputs = None, {}
 

@@ -104,9 +104,7 @@ ERROR_KIND: Final = _attribute(
 )
 TASK_NAME: Final = _attribute("hamilton.task.name", "Name of the task, the same for all tasks of a parallel block.")
 TASK_WAIT: Final = _attribute("hamilton.task.wait", "Seconds from the task's submission to its start.")
-CACHE_RESULT: Final = _attribute(
-    "hamilton.cache.result", "`hit` or `miss`, where the node was looked for in the cache."
-)
+CACHE_RESULT: Final = _attribute("hamilton.cache.result", "`hit` or `miss`, where Hamilton's cache was asked.")
 RUN_RESUMED: Final = _attribute("hamilton.run.resumed", "True where the run reuses what a failed run had stored.")
 RESULT_TYPE: Final = _attribute("hamilton.result.type", "Type of the result.")
 RESULT_ROWS: Final = _attribute("hamilton.result.rows", "Number of rows, or length of a container.")

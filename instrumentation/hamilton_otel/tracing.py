@@ -7,12 +7,14 @@ with ``error.type`` on failure.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from opentelemetry.trace import Link, Span, SpanContext, StatusCode, Tracer, TracerProvider, set_span_in_context
 
-from . import capture, errors, semconv
+from . import capture, errors, semconv, span_ids
 from .events import Execution, NodeExecution, RunExecution, Sink, TaskExecution
+from .span_ids import DerivedIds
 from .version import VERSION
 
 MAX_LINKS: Final = 100
@@ -24,6 +26,7 @@ class TracingSink(Sink):
 
     def __init__(self, provider: TracerProvider) -> None:
         self._tracer: Tracer = provider.get_tracer(semconv.SCOPE, VERSION)
+        self._derives = isinstance(getattr(provider, "id_generator", None), DerivedIds)
 
     def run_started(self, run: RunExecution) -> None:
         """Start the run's span, with its tags and the names of what goes in and out."""
@@ -82,6 +85,14 @@ class TracingSink(Sink):
         """End the task's span with its outcome; the exception itself is on the node that raised it."""
         _end(task)
 
+    def task_returned(self, run: RunExecution, task_id: str, nodes: Sequence[str]) -> None:
+        """Remember the spans of a task that another process executed, for links."""
+        if self._derives:
+            root = run.span.get_span_context()
+            for name in nodes:
+                span_id = span_ids.derive(root.trace_id, task_id, name)
+                _remember(run, name, task_id, SpanContext(root.trace_id, span_id, True, root.trace_flags))
+
     def node_started(self, node: NodeExecution) -> None:
         """Start the node's span."""
         run = node.run
@@ -93,6 +104,9 @@ class TracingSink(Sink):
         }
         if node.task is not None:
             attributes[semconv.TASK_ID] = node.task.id
+            if self._derives:
+                trace_id = run.span.get_span_context().trace_id
+                span_ids.use(span_ids.derive(trace_id, node.task.id, node.info.name))
         node.span = self._tracer.start_span(
             node.info.span_name,
             context=node.context,
@@ -104,6 +118,7 @@ class TracingSink(Sink):
 
     def node_finished(self, node: NodeExecution) -> None:
         """End the node's span with its outcome and the summary of its result."""
+        _remember(node.run, node.info.name, node.task.id if node.task else None, node.span.get_span_context())
         if node.span.is_recording():
             node.span.set_attributes(node.summary)
             if node.cache_result is not None:
@@ -117,6 +132,12 @@ class TracingSink(Sink):
             semconv.EXCEPTION_MESSAGE: capture.exception_message(error),
         }
         node.span.add_event(semconv.RETRY_EVENT, attributes)
+
+
+def _remember(run: RunExecution, name: str, task_id: str | None, span: SpanContext) -> None:
+    spans = run.node_spans.setdefault(name, {})
+    if len(spans) < MAX_LINKS:
+        spans[task_id] = span
 
 
 def _sources(node: NodeExecution) -> list[SpanContext]:

@@ -236,8 +236,9 @@ def test_worker_processes_belong_to_the_trace_and_lose_nothing(tmp_path: Path, m
         "total success": 1,
     }
     assert totals(tmp_path / "store", "hamilton.task.duration")["block-item success"] == 3
-    squared = [span for span in from_store(tmp_path / "store") if span.name == "node squared"]
-    assert {span.attributes["hamilton.dag.name"] for span in squared} == {"parallel"}
+    spans = from_store(tmp_path / "store")
+    (total,) = [span for span in spans if span.name == "node total"]
+    assert set(total.links) == {span.id for span in spans if span.name == "node shifted"}
 
 
 def test_a_failure_in_a_worker_process_is_a_failure(tmp_path: Path) -> None:
