@@ -12,6 +12,8 @@ def item(count: int) -> Parallelizable[int]:
 
 
 def squared(item: int, fail: bool = False) -> int:
+    if fail is None:
+        raise KeyboardInterrupt
     if fail and item == 1:
         raise ValueError("one is not wanted")
     return item * item

@@ -1,4 +1,4 @@
-"""Real Ray and Dask clusters on this machine: one run, one trace, true outcomes, exact counts, in the real servers."""
+"""Every executor, real Ray and Dask clusters among them: one run, one trace, true outcomes, exact counts."""
 
 import os
 import signal
@@ -14,7 +14,10 @@ from tests.stack import backends
 from tests.stack.backends import eventually
 
 ROOT = Path(__file__).parents[2]
-KINDS = ("ray_tasks", "ray_graph", "dask_tasks", "dask_graph")
+KINDS = (
+    "ray_tasks", "ray_graph", "dask_tasks", "dask_graph",
+    "threads_tasks", "processes_tasks", "futures_graph", "async_graph",
+)  # fmt: skip
 SUCCESS = {
     "tasks": [
         *["node shifted < task block-item"] * 3,
@@ -34,10 +37,10 @@ FAILED_NODE = {"tasks": "node squared", "graph": "node c"}
 
 @pytest.fixture(scope="module", params=KINDS)
 def kind(request: pytest.FixtureRequest, stack: Stack) -> str:
-    """A way of using a cluster, with its two runs done."""
+    """A kind of executor, with its two runs done."""
     kind: str = request.param
     process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("clusters.py")), kind],
+        [sys.executable, str(Path(__file__).with_name("executors.py")), kind],
         env={
             **os.environ,
             "PYTHONPATH": str(ROOT),
@@ -90,7 +93,7 @@ def edges(spans: list[dict[str, Any]], kind: str) -> list[str]:
     return sorted(f"{names[span]} < {names[above[0]]}" for span, above in parents.items() if above)
 
 
-def test_a_cluster_run_is_one_whole_trace(stack: Stack, kind: str) -> None:
+def test_a_run_is_one_whole_trace(stack: Stack, kind: str) -> None:
     """Every node and task that a worker executed is in the run's trace, under its right parent."""
     expected = sorted(SUCCESS[kind.partition("_")[2]])
 
@@ -113,7 +116,7 @@ def test_a_failure_on_a_worker_is_a_failure(stack: Stack, kind: str) -> None:
     assert failed <= {f"run {kind}", failed_node, "task block-item"}
 
 
-def test_a_clusters_counts_are_exact(stack: Stack, kind: str) -> None:
+def test_counts_are_exact(stack: Stack, kind: str) -> None:
     """Two runs, one of which failed, and one failed node."""
     selector = f'{{hamilton_dag_name="{kind}"}}'
 

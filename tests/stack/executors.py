@@ -1,12 +1,14 @@
-"""Runs on real local clusters that tests start as processes: `python clusters.py KIND`, one success and one failure."""
+"""Runs on every kind of executor, for tests to start: `python executors.py KIND`, one success and one failure."""
 
+import asyncio
 import sys
 from contextlib import suppress
 from typing import Any
 
 import hamilton_otel
-from dask.distributed import Client, LocalCluster
-from hamilton import base, driver
+from hamilton import async_driver, base, driver
+from hamilton.execution.executors import MultiProcessingExecutor, MultiThreadingExecutor
+from hamilton.plugins.h_threadpool import FutureAdapter
 
 from tests.unit import parallel_dag, plain_dag
 
@@ -41,6 +43,7 @@ def on_ray(kind: str) -> None:
 
 
 def on_dask(kind: str) -> None:
+    from dask.distributed import Client, LocalCluster
     from hamilton.plugins import h_dask
 
     with (
@@ -53,6 +56,40 @@ def on_dask(kind: str) -> None:
             run(builder(kind, plain_dag).with_adapters(h_dask.DaskGraphAdapter(client, base.DictResult())).build(), "c")
 
 
-if __name__ == "__main__":
+def here(kind: str) -> None:
+    """On the executors that this machine's threads and processes serve."""
+    if kind == "futures_graph":
+        run(builder(kind, plain_dag).with_adapters(FutureAdapter()).build(), "c")
+    else:
+        run(
+            with_tasks(
+                kind, {"threads_tasks": MultiThreadingExecutor, "processes_tasks": MultiProcessingExecutor}[kind](2)
+            ),
+            "total",
+        )
+
+
+async def in_a_loop(kind: str) -> None:
+    """On the async driver."""
+    adapters = hamilton_otel.async_adapters(kind, tags={"team": "clusters"})
+    dr = await async_driver.Builder().with_modules(plain_dag).with_adapters(*adapters).build()
+    print(await dr.execute(["c"], inputs={"start": 3}))
+    with suppress(ValueError):
+        await dr.execute(["c"], inputs={"start": 3, "fail": True})
+        raise AssertionError("the run should have failed")
+
+
+def main(kind: str) -> None:
     hamilton_otel.configure()
-    (on_ray if sys.argv[1].startswith("ray") else on_dask)(sys.argv[1])
+    if kind.startswith("ray"):
+        on_ray(kind)
+    elif kind.startswith("dask"):
+        on_dask(kind)
+    elif kind.startswith("async"):
+        asyncio.run(in_a_loop(kind))
+    else:
+        here(kind)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
