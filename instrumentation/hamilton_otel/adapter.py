@@ -6,18 +6,18 @@ reaches the user's run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hamilton.lifecycle import base
 from hamilton.node import NodeType
 
-from . import capture, providers, stand_ins
-from .dag import describe_node
+from . import abandoned, capture, providers, stand_ins
+from .dag import NodeInfo, describe_node
 from .events import Sink
 from .guard import guard
-from .recorder import Recorder, close_open_runs
+from .recorder import Recorder
 from .settings import SettingsError
 from .sinks import sinks_for
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
 
-providers.before_exit(close_open_runs)
+providers.before_exit(abandoned.end_all)
 
 
 class TelemetryAdapter(
@@ -103,6 +103,10 @@ class TelemetryAdapter(
 
         self.recorder = Recorder(self.dag_name, self.tags, sinks, providers.flush_worker)
         self.recorder.carried = {run.id: run for run in state["runs"]}
+
+    def execute(self, run_id: str, info: NodeInfo, function: Callable[..., Any], inputs: Mapping[str, Any]) -> Any:
+        """Call a node's function inside its span, for an adapter that has it called after the hooks."""
+        return self.recorder.execute(run_id, info, function, inputs)
 
     def pre_graph_execute(
         self,

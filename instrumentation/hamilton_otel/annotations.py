@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from . import capture, current
+from .events import notify
 from .guard import guard
-from .recorder import notify
 
 
 def annotate(**attributes: Any) -> None:

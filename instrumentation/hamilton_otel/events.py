@@ -6,7 +6,7 @@ becomes of it: that is for the sinks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from .caching import CacheResult
 from .capture import Attributes, Value
 from .dag import Dag, NodeInfo
 from .errors import Outcome
+from .guard import guard
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -144,3 +145,12 @@ class Sink:
 
     def node_retried(self, node: NodeExecution, error: BaseException) -> None:
         """Take note that user code inside *node* is about to retry after *error*."""
+
+
+def notify(sinks: Iterable[Sink], event: str, *arguments: Any) -> None:
+    """Call the method *event* of each sink; one that raises does not keep it from the next."""
+    for sink in sinks:
+        try:
+            getattr(sink, event)(*arguments)
+        except Exception as error:
+            guard.swallow(event, error)

@@ -1,8 +1,6 @@
-"""Carries a run's trace to where its nodes are executed, and a caller's trace to the run.
+"""Carries a trace into runs and out of nodes, as headers of messages and requests or as environment variables.
 
-Across processes a run travels as a :class:`CarriedRun` in the pickled adapter; into and out of messages and child
-processes its trace travels as headers or environment variables. Not for threads of this process: ``current.py`` does
-those.
+Not for threads of this process (``current.py``) nor for the worker processes of a run (``carried.py``).
 
 Formats: https://www.w3.org/TR/trace-context/ and, for the environment,
 https://opentelemetry.io/docs/specs/otel/context/env-carriers/.
@@ -13,50 +11,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
 
 from opentelemetry import context as otel_context
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.propagators.composite import CompositePropagator
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from .capture import Value
 from .guard import guard
 
 ENVIRONMENT_NAMES: Final = {"traceparent": "TRACEPARENT", "tracestate": "TRACESTATE", "baggage": "BAGGAGE"}
 Headers = Mapping[str, str] | Iterable[tuple[str, bytes]]
-_W3C = TraceContextTextMapPropagator()
-
-
-@dataclass(frozen=True, slots=True)
-class CarriedRun:
-    """What a worker process needs to know of a run: plain, small and picklable.
-
-    ``submitted`` is the task that is being submitted, with the time (Unix nanoseconds) when it was. ``swallows`` says
-    that another adapter of the run swallows the exceptions of nodes.
-    """
-
-    id: str
-    dag_name: str
-    dag_version: str
-    tags: Mapping[str, Value]
-    trace: Mapping[str, str]
-    submitted: tuple[str, int] | None = None
-    swallows: bool = False
-
-
-def trace_of(context: Context) -> dict[str, str]:
-    """Return the trace of *context* as W3C headers; empty where there is none."""
-    carrier: dict[str, str] = {}
-    _W3C.inject(carrier, context)
-    return carrier
-
-
-def context_of(headers: Mapping[str, str]) -> Context:
-    """Return a context whose current span is the one in these W3C headers."""
-    return _W3C.extract(dict(headers), Context())
 
 
 def from_environment(context: Context) -> Context:

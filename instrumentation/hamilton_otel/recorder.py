@@ -11,35 +11,28 @@ import threading
 from asyncio import Future, Task
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter_ns, time_ns
-from types import FrameType
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakKeyDictionary
 
 from hamilton.node import NodeType
 from opentelemetry import context as otel_context
-from opentelemetry.trace import get_current_span, set_span_in_context
+from opentelemetry.trace import set_span_in_context
 from structlog.contextvars import get_contextvars
 
-from . import capture, current, errors, propagation, stand_ins
+from . import abandoned, capture, current, errors, propagation, stand_ins
 from .caching import RunCache
+from .carried import CarriedRun, adopt, carry
 from .dag import Dag, NodeInfo, describe, describe_node
 from .deferred import DeferredSpan
-from .events import Execution, NodeExecution, RunExecution, Sink, TaskExecution
+from .events import Execution, NodeExecution, RunExecution, Sink, TaskExecution, notify
 from .guard import guard
 from .open_runs import NodeKey, OpenNode, OpenRun, OpenRuns, OpenTask
-from .propagation import CarriedRun
 
 if TYPE_CHECKING:
     from hamilton.graph import FunctionGraph
     from hamilton.node import Node
 
-_DRIVERS = ("hamilton.driver", "hamilton.async_driver")
-_ABANDONED = errors.AbandonedRun("another adapter raised, so that the end of this run was never told")
 MAX_CARRIED = 20
-
-
-_recorders: WeakValueDictionary[str, Recorder] = WeakValueDictionary()
-"""Who records which run."""
 
 
 class Recorder:
@@ -80,7 +73,7 @@ class Recorder:
         sinks = self._sinks()
         if not sinks:
             return
-        _close_abandoned_run()
+        abandoned.end_current()
         parent = propagation.from_environment(otel_context.get_current())
         run = RunExecution(
             context=parent,
@@ -96,7 +89,7 @@ class Recorder:
         )
         run.context = current.bind(run, parent)
         notify(sinks, "run_started", run)
-        _recorders[run_id] = self
+        abandoned.watch(run_id, self)
         self.runs.add(
             OpenRun(
                 run,
@@ -115,7 +108,7 @@ class Recorder:
         open_run = self.runs.end(run_id)
         if open_run is None:
             return
-        _recorders.pop(run_id, None)
+        abandoned.unwatch(run_id)
         run = open_run.run
         error = error or _interruption(open_run.handled)
         self._close_abandoned(open_run, clock, error)
@@ -271,49 +264,17 @@ class Recorder:
 
     def carry(self) -> list[CarriedRun]:
         """Return the runs as another process needs them: those in progress, and those that came from elsewhere."""
-        carried = list(self.carried.values())
-        for open_run in self.runs.in_progress()[-MAX_CARRIED:]:
-            run = open_run.run
-            submitted = list(open_run.submitted.items())[-1:]
-            carried.append(
-                CarriedRun(
-                    id=run.id,
-                    dag_name=run.dag.name,
-                    dag_version=run.dag.version,
-                    tags=run.tags,
-                    trace=propagation.trace_of(run.context),
-                    submitted=submitted[0] if submitted else None,
-                    swallows=open_run.swallows,
-                )
-            )
-        return carried
+        return [*self.carried.values(), *map(carry, self.runs.in_progress()[-MAX_CARRIED:])]
 
     def find(self, run_id: str) -> OpenRun | None:
         """Return the run, in progress or ended a while ago, started here or in another process; else None."""
-        return self.runs.find(run_id) or self._adopt(run_id)
-
-    def _adopt(self, run_id: str) -> OpenRun | None:
-        """Open this process's part of a run that another process has started."""
-        carried = self.carried.pop(run_id, None)
-        sinks = self._sinks() if carried else ()
-        if carried is None or not sinks:
-            return None
-        context = propagation.context_of(carried.trace)
-        run = RunExecution(
-            context=context,
-            id=run_id,
-            sinks=sinks,
-            dag=Dag(carried.dag_name, carried.dag_version, {}),
-            tags=carried.tags,
-            span=get_current_span(context),
-            started_at=time_ns(),
-            clock=perf_counter_ns(),
-        )
-        run.context = current.bind(run, context)
-        submitted = dict([carried.submitted] if carried.submitted else [])
-        adopted = OpenRun(run, adopted=True, swallows=carried.swallows, submitted=submitted)
-        self.runs.add(adopted)
-        return adopted
+        open_run = self.runs.find(run_id)
+        if open_run is None and run_id in self.carried:
+            sinks = self._sinks()
+            if sinks:
+                open_run = adopt(self.carried.pop(run_id), sinks)
+                self.runs.add(open_run)
+        return open_run
 
     def _execution(
         self, open_run: OpenRun, node: Node | NodeInfo, inputs: Mapping[str, Any], task_id: str | None
@@ -407,42 +368,6 @@ def _cache_of(graph: FunctionGraph, run_id: str) -> RunCache | None:
     with guard("cache of a run"):
         return RunCache.of(graph, run_id)
     return None
-
-
-def notify(sinks: Iterable[Sink], event: str, *arguments: Any) -> None:
-    """Call the method *event* of each sink; one that raises does not keep it from the next."""
-    for sink in sinks:
-        try:
-            getattr(sink, event)(*arguments)
-        except Exception as error:
-            guard.swallow(event, error)
-
-
-def close_open_runs() -> None:
-    """At the end of the process: close the runs that are still open."""
-    here = threading.get_ident()
-    for recorder in set(_recorders.values()):
-        for open_run in recorder.runs.in_progress():
-            mine = open_run.thread == here
-            recorder.run_finished(open_run.run.id, False, _ABANDONED if mine else None)
-
-
-def _close_abandoned_run() -> None:
-    """Close the run that is current though nobody executes it any more.
-
-    Hamilton does not tell the end of a run where another adapter raises in a graph hook.
-    """
-    enclosing = current.execution()
-    if not isinstance(enclosing, RunExecution):
-        return
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        if frame.f_globals.get("__name__") in _DRIVERS and frame.f_locals.get("run_id") == enclosing.id:
-            return
-        frame = frame.f_back
-    recorder = _recorders.get(enclosing.id)
-    if recorder is not None:
-        recorder.run_finished(enclosing.id, False, _ABANDONED)
 
 
 def _end(execution: Execution, clock: int, error: BaseException | None) -> None:

@@ -7,7 +7,7 @@ any other adapter: the hooks tell the truth there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,13 +18,12 @@ from .dag import NodeInfo
 if TYPE_CHECKING:
     from hamilton.node import Node
 
-    from .recorder import Recorder
 
-
-class HasRecorder(Protocol):
+class ExecutesNodes(Protocol):
     """An adapter, which pickles to what a worker needs."""
 
-    recorder: Recorder
+    def execute(self, run_id: str, info: NodeInfo, function: Callable[..., Any], inputs: Mapping[str, Any]) -> Any:
+        """Call the function of a node inside its span."""
 
 
 @dataclass(slots=True)
@@ -32,13 +31,13 @@ class Delegated:
     """Records the node where its function is called, in whichever process that is."""
 
     function: Callable[..., Any]
-    adapter: HasRecorder
+    adapter: ExecutesNodes
     run_id: str
     info: NodeInfo
 
     def __call__(self, **inputs: Any) -> Any:
         """Call the function inside the node's span."""
-        return self.adapter.recorder.execute(self.run_id, self.info, self.function, inputs)
+        return self.adapter.execute(self.run_id, self.info, self.function, inputs)
 
 
 @dataclass(slots=True)

@@ -1,0 +1,74 @@
+"""A run on its way to a worker process, and what becomes of it there.
+
+It travels in the pickled adapter: plain, small, and able to be carried on. Not for headers and environment variables:
+``propagation.py`` does those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter_ns, time_ns
+
+from opentelemetry.context import Context
+from opentelemetry.trace import get_current_span
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from . import current
+from .capture import Value
+from .dag import Dag
+from .events import RunExecution, Sink
+from .open_runs import OpenRun
+
+_TRACE = TraceContextTextMapPropagator()
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedRun:
+    """What a worker process needs to know of a run.
+
+    ``trace`` holds W3C headers. ``submitted`` is the task that is being submitted, with the time (Unix nanoseconds) at
+    which it was. ``swallows`` says that another adapter of the run swallows the exceptions of nodes.
+    """
+
+    id: str
+    dag_name: str
+    dag_version: str
+    tags: Mapping[str, Value]
+    trace: Mapping[str, str]
+    submitted: tuple[str, int] | None
+    swallows: bool
+
+
+def carry(open_run: OpenRun) -> CarriedRun:
+    """Return a run in progress as a worker process needs it."""
+    run = open_run.run
+    trace: dict[str, str] = {}
+    _TRACE.inject(trace, run.context)
+    return CarriedRun(
+        id=run.id,
+        dag_name=run.dag.name,
+        dag_version=run.dag.version,
+        tags=run.tags,
+        trace=trace,
+        submitted=next(reversed(open_run.submitted.items()), None),
+        swallows=open_run.swallows,
+    )
+
+
+def adopt(carried: CarriedRun, sinks: Sequence[Sink]) -> OpenRun:
+    """Return this process's part of a run that another process has started."""
+    context = _TRACE.extract(dict(carried.trace), Context())
+    run = RunExecution(
+        context=context,
+        id=carried.id,
+        sinks=sinks,
+        dag=Dag(carried.dag_name, carried.dag_version, {}),
+        tags=carried.tags,
+        span=get_current_span(context),
+        started_at=time_ns(),
+        clock=perf_counter_ns(),
+    )
+    run.context = current.bind(run, context)
+    submitted = dict([carried.submitted] if carried.submitted else [])
+    return OpenRun(run, adopted=True, swallows=carried.swallows, submitted=submitted)
