@@ -12,6 +12,7 @@ import pytest
 from stack import Stack
 from tests.stack import backends
 from tests.stack.backends import eventually
+from tests.unit.plain_dag import PAUSE
 
 ROOT = Path(__file__).parents[2]
 KINDS = (
@@ -94,7 +95,7 @@ def edges(spans: list[dict[str, Any]], kind: str) -> list[str]:
 
 
 def test_a_run_is_one_whole_trace(stack: Stack, kind: str) -> None:
-    """Every node and task that a worker executed is in the run's trace, under its right parent."""
+    """Every node and task is in the run's trace, under its right parent, with the time that it took on its worker."""
     expected = sorted(SUCCESS[kind.partition("_")[2]])
 
     def compare() -> bool:
@@ -102,6 +103,9 @@ def test_a_run_is_one_whole_trace(stack: Stack, kind: str) -> None:
         return True
 
     eventually(compare, timeout=30)
+    for span in trace_of(stack, kind, "success"):
+        if span["operationName"] == "node b":
+            assert PAUSE <= span["duration"] / 1e6 < 20 * PAUSE
 
 
 def test_a_failure_on_a_worker_is_a_failure(stack: Stack, kind: str) -> None:

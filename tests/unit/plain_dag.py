@@ -1,11 +1,16 @@
 """A small dataflow without tasks, for the tests of executors: worker processes import it by name."""
 
+import time
+
+PAUSE = 0.05
+
 
 def a(start: int) -> int:
     return start
 
 
 def b(a: int) -> int:
+    time.sleep(PAUSE)
     return a + 1
 
 

@@ -180,7 +180,19 @@ from concurrent.futures import ProcessPoolExecutor
 from hamilton import driver
 from hamilton.execution.executors import MultiProcessingExecutor
 import hamilton_otel
+from hamilton_otel.events import Sink
+from hamilton_otel.logs import LogSink
+from hamilton_otel.metrics import MetricsSink
+from hamilton_otel.tracing import TracingSink
 from tests.unit import parallel_dag
+
+def fails(*arguments):
+    raise RuntimeError("telemetry is broken")
+
+if "broken" in sys.argv:  # in worker processes as well: they import this script
+    for sink in (TracingSink, MetricsSink, LogSink):
+        for event in [name for name in vars(Sink) if not name.startswith("_")]:
+            setattr(sink, event, fails)
 
 class Executor(MultiProcessingExecutor):
     def create_pool(self):
@@ -197,7 +209,7 @@ if __name__ == "__main__":
         .build()
     )
     with hamilton_otel.run_tags(commit="abc"):
-        print(dr.execute(["total"], inputs={"start": 3, "fail": len(sys.argv) > 2}))
+        print(dr.execute(["total"], inputs={"start": 3, "fail": "fail" in sys.argv}))
 """
 
 
@@ -249,3 +261,12 @@ def test_a_failure_in_a_worker_process_is_a_failure(tmp_path: Path) -> None:
     failed = [span.name for span in from_store(tmp_path / "store") if span.attributes["hamilton.outcome"] == "failure"]
     assert sorted(failed) == ["node squared", RUN, "task block-item"]
     assert totals(tmp_path / "store", "hamilton.node.failures") == {"squared": 1}
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_broken_sinks_in_worker_processes_change_nothing(tmp_path: Path, method: str) -> None:
+    """With every method of every sink raising, there and here, the user has their result, and their own exception."""
+    done = run_python(PROCESSES, tmp_path, method, "broken")
+    assert (done.returncode, done.stdout) == (0, "{'total': 8}\n"), done.stderr
+    failed = run_python(PROCESSES, tmp_path, method, "broken", "fail")
+    assert failed.stderr.splitlines()[-1] == "ValueError: one is not wanted"
