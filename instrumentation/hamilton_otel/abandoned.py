@@ -46,8 +46,24 @@ def end_current() -> None:
     enclosing = current.execution()
     if isinstance(enclosing, RunExecution) and not _is_executed(enclosing.id):
         recorder = _recorders.get(enclosing.id)
-        if recorder is not None:
+        open_run = recorder.runs.find(enclosing.id) if recorder is not None else None
+        if recorder is not None and open_run is not None and open_run.thread == threading.get_ident():
             recorder.run_finished(enclosing.id, False, _UNKNOWN)
+
+
+def leave_ended_runs() -> None:
+    """Make the caller's context current again where that of a run that has ended was left.
+
+    Adapters that attach a context in a pre hook and detach it in a post hook are called in the same order for both, so
+    the first one's detaching is undone by the second's.
+    """
+    enclosing = current.execution()
+    while isinstance(enclosing, RunExecution) and enclosing.id not in _recorders:
+        current.attach(enclosing.parent)
+        following = current.execution()
+        if following is enclosing:
+            return
+        enclosing = following
 
 
 def end_all() -> None:

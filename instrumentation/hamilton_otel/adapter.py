@@ -200,12 +200,11 @@ class TelemetryAdapter(
         try:
             open_run = self.recorder.find(run_id)
             if open_run is not None and open_run.delegates:
-                info = describe_node(node_)
-                stand_ins.put(node_, lambda function: stand_ins.Delegated(function, self, run_id, info))
+                stand_ins.delegate(node_, self, run_id, describe_node(node_))
                 return
-            self.recorder.node_started(run_id, node_, kwargs, task_id)
             if open_run is not None and open_run.swallows and node_.node_role is not NodeType.EXPAND:
-                stand_ins.put(node_, stand_ins.Watched)
+                stand_ins.watch(node_)
+            self.recorder.node_started(run_id, node_, kwargs, task_id)
         except Exception as error:
             guard.swallow("pre_node_execute", error)
 
@@ -223,10 +222,9 @@ class TelemetryAdapter(
         """Close the node, where it was opened here."""
         try:
             open_run = self.recorder.find(run_id)
-            if open_run is not None and (open_run.delegates or open_run.swallows):
-                error = error or stand_ins.take(node_)
-                if open_run.delegates:
-                    return
+            if open_run is not None and open_run.delegates:
+                stand_ins.take_back(node_)
+                return
             self.recorder.node_finished(run_id, node_, error, result, task_id)
         except Exception as broken:
             guard.swallow("post_node_execute", broken)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CacheResult = Literal["hit", "miss"]
 MAX_UNFINISHED: Final = 50
-"""Runs that are looked at for what they have stored."""
+"""Unfinished runs that are kept beside a cache, of all its DAGs."""
 
 _DIRECTORY = "hamilton_otel"
 
@@ -31,17 +31,17 @@ _DIRECTORY = "hamilton_otel"
 class RunCache:
     """The cache as one run uses it."""
 
-    def __init__(self, cache: HamiltonCacheAdapter, run_id: str) -> None:
+    def __init__(self, cache: HamiltonCacheAdapter, run_id: str, dag_name: str) -> None:
         self._cache = cache
         self._run_id = run_id
-        self._unfinished = Unfinished(cache)
+        self._unfinished = Unfinished(cache, dag_name)
         self._resumable = self._unfinished.begin(run_id)
 
     @classmethod
-    def of(cls, graph: FunctionGraph, run_id: str) -> RunCache | None:
+    def of(cls, graph: FunctionGraph, run_id: str, dag_name: str) -> RunCache | None:
         """Return the cache of a run of *graph*, None where it has none."""
         found = next((a for a in graph.adapter.adapters if isinstance(a, HamiltonCacheAdapter)), None)
-        return None if found is None else cls(found, run_id)
+        return None if found is None else cls(found, run_id, dag_name)
 
     def lookup(self, node_name: str, task_id: str | None) -> CacheResult | None:
         """Return whether the node that has just ended was found in the cache, None where it was not looked for."""
@@ -73,9 +73,10 @@ class RunCache:
 
 
 class Unfinished:
-    """The runs beside a cache that have not succeeded: one small file each, removed when a later run succeeds."""
+    """The runs of a DAG that have not succeeded: one small file each, removed when a later run succeeds."""
 
-    def __init__(self, cache: HamiltonCacheAdapter) -> None:
+    def __init__(self, cache: HamiltonCacheAdapter, dag_name: str) -> None:
+        self._dag_name = dag_name
         self._store = cache.metadata_store
         directory = getattr(cache.metadata_store, "_directory", None)
         self._directory = None if directory is None else Path(directory) / _DIRECTORY
@@ -86,8 +87,10 @@ class Unfinished:
         if self._directory is None:
             return set()
         self._directory.mkdir(parents=True, exist_ok=True)
-        files = sorted(self._directory.glob("*.json"), key=lambda file: file.stat().st_mtime)
-        self._before = [file for file in files if _is_over(file)][-MAX_UNFINISHED:]
+        files = sorted(self._directory.glob("*.json"), key=_modified)
+        for file in files[:-MAX_UNFINISHED]:
+            file.unlink(missing_ok=True)
+        self._before = [file for file in files[-MAX_UNFINISHED:] if _is_over(file, self._dag_name)]
         keys: set[str] = set()
         for file in self._before:
             with guard("runs that can be resumed"):
@@ -106,20 +109,30 @@ class Unfinished:
             file.unlink(missing_ok=True)
 
     def _write(self, run_id: str, state: str) -> None:
-        content = {"state": state, "pid": os.getpid(), "host": socket.gethostname()}
+        content = {"dag": self._dag_name, "state": state, "pid": os.getpid(), "host": socket.gethostname()}
         if self._directory is not None:
             (self._directory / f"{run_id}.json").write_text(json.dumps(content))
 
 
-def _is_over(file: Path) -> bool:
-    """Tell whether the run of this file has failed, or its process is gone."""
+def _modified(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except OSError:  # removed meanwhile by a run that has succeeded
+        return 0.0
+
+
+def _is_over(file: Path, dag_name: str) -> bool:
+    """Tell whether this is the file of a run of that DAG which has failed, or whose process is gone."""
     try:
         content: dict[str, Any] = json.loads(file.read_text())
+        if content["dag"] != dag_name:
+            return False
         if content["state"] == "failed":
             return True
         if content["host"] != socket.gethostname():
             return False
-        os.kill(int(content["pid"]), 0)
+        if os.name == "posix":
+            os.kill(int(content["pid"]), 0)
     except ProcessLookupError:
         return True
     except (OSError, ValueError, KeyError, TypeError):

@@ -19,11 +19,19 @@ Attributes = dict[str, Value]
 MAX_TEXT: Final = 1_000
 MAX_STACKTRACE: Final = 8_000
 MAX_INPUTS: Final = 50
+MAX_INTEGER: Final = 2**63
+"""OTLP's integers have 64 bits."""
 _SIZED = (list, tuple, dict, set, frozenset)
 
 
 def shorten(text: str, limit: int = MAX_TEXT) -> str:
-    """Return *text*, cut in the middle where it is longer than *limit* characters (both ends say the most)."""
+    """Return *text*, cut in the middle where it is longer than *limit* characters (both ends say the most).
+
+    What UTF-8 cannot hold (file names that were no text) becomes a question mark: one such attribute would cost a whole
+    batch of spans.
+    """
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()
     if len(text) <= limit:
         return text
     head = limit // 2
@@ -39,9 +47,12 @@ def qualified_name(kind: type) -> str:
 
 def tag(value: Any) -> Value:
     """Return *value* as an attribute: numbers and booleans as they are, everything else as short text."""
-    if isinstance(value, (bool, int, float)):
+    if isinstance(value, (bool, float)) or (isinstance(value, int) and abs(value) < MAX_INTEGER):
         return value
-    return shorten(value if isinstance(value, str) else str(value))
+    try:
+        return shorten(value if isinstance(value, str) else str(value))
+    except Exception:
+        return f"({qualified_name(type(value))}, which could not be read)"
 
 
 def summarize(result: Any) -> Attributes:
@@ -53,7 +64,7 @@ def summarize(result: Any) -> Attributes:
     if columns is not None:
         summary[semconv.RESULT_COLUMNS] = columns
     size = _attribute(result, "nbytes")
-    if isinstance(size, int):
+    if isinstance(size, int) and 0 <= size < MAX_INTEGER:
         summary[semconv.RESULT_SIZE] = int(size)
     return summary
 
@@ -106,20 +117,23 @@ def _stacktrace(error: BaseException) -> str:
 
 
 def _attribute(value: Any, name: str) -> Any:
+    """Return an attribute that the value's type declares: a proxy's ``__getattr__`` may do anything, for any time."""
     try:
-        return getattr(value, name, None)
-    except Exception:
+        return getattr(value, name) if hasattr(type(value), name) else None
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException:  # such as the panic of a library written in Rust
         return None
 
 
 def _shape(value: Any) -> tuple[int | None, int | None]:
-    if isinstance(value, _SIZED):
+    if issubclass(type(value), _SIZED):
         try:
             return len(value), None
         except Exception:
             return None, None
     shape = _attribute(value, "shape")
-    if not isinstance(shape, tuple):
+    if not issubclass(type(shape), tuple):
         return None, None
     sizes = [int(size) if isinstance(size, int) else None for size in shape[:2]]
     rows, columns = [*sizes, None, None][:2]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter_ns, time_ns
+from typing import Final
 
 from opentelemetry.context import Context
 from opentelemetry.trace import get_current_span
@@ -20,6 +21,7 @@ from .dag import Dag
 from .events import RunExecution, Sink
 from .open_runs import OpenRun
 
+MAX_SUBMITTED: Final = 20
 _TRACE = TraceContextTextMapPropagator()
 
 
@@ -27,8 +29,9 @@ _TRACE = TraceContextTextMapPropagator()
 class CarriedRun:
     """What a worker process needs to know of a run.
 
-    ``trace`` holds W3C headers. ``submitted`` is the task that is being submitted, with the time (Unix nanoseconds) at
-    which it was. ``swallows`` says that another adapter of the run swallows the exceptions of nodes.
+    ``trace`` holds W3C headers. ``submitted`` maps the tasks that were submitted last to the time (Unix nanoseconds) at
+    which they were: executors pickle when they please. ``swallows`` says that another adapter of the run swallows the
+    exceptions of nodes.
     """
 
     id: str
@@ -36,7 +39,7 @@ class CarriedRun:
     dag_version: str
     tags: Mapping[str, Value]
     trace: Mapping[str, str]
-    submitted: tuple[str, int] | None
+    submitted: Mapping[str, int]
     swallows: bool
 
 
@@ -51,7 +54,7 @@ def carry(open_run: OpenRun) -> CarriedRun:
         dag_version=run.dag.version,
         tags=run.tags,
         trace=trace,
-        submitted=next(reversed(open_run.submitted.items()), None),
+        submitted=dict(list(open_run.submitted.items())[-MAX_SUBMITTED:]),
         swallows=open_run.swallows,
     )
 
@@ -61,6 +64,7 @@ def adopt(carried: CarriedRun, sinks: Sequence[Sink]) -> OpenRun:
     context = _TRACE.extract(dict(carried.trace), Context())
     run = RunExecution(
         context=context,
+        parent=context,
         id=carried.id,
         sinks=sinks,
         dag=Dag(carried.dag_name, carried.dag_version, {}),
@@ -70,5 +74,4 @@ def adopt(carried: CarriedRun, sinks: Sequence[Sink]) -> OpenRun:
         clock=perf_counter_ns(),
     )
     run.context = current.bind(run, context)
-    submitted = dict([carried.submitted] if carried.submitted else [])
-    return OpenRun(run, adopted=True, swallows=carried.swallows, submitted=submitted)
+    return OpenRun(run, adopted=True, swallows=carried.swallows, submitted=dict(carried.submitted))

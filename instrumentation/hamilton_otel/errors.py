@@ -52,9 +52,9 @@ def outcome_of(error: BaseException | None) -> Outcome:
 
 def error_type(error: BaseException) -> str:
     """Return the value of ``error.type`` for *error*; what Ray has wrapped is named by what it wraps."""
-    cause = getattr(error, "cause", None)
-    if type(error).__module__ == "ray.exceptions" and isinstance(cause, BaseException):
-        error = cause
+    if type(error).__module__ == "ray.exceptions":
+        cause = getattr(error, "cause", None)
+        error = cause if isinstance(cause, BaseException) else error
     return qualified_name(type(error))
 
 

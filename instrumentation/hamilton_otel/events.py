@@ -52,12 +52,14 @@ class Execution:
 class RunExecution(Execution):
     """One execution of a DAG.
 
-    ``sinks`` are those of its start, whatever is configured meanwhile. ``node_spans`` maps finished nodes to their span
-    contexts, for links: by name, then by task (None outside tasks). ``resumed`` says that results of a run that failed
-    were found in the cache; ``stores`` counts the results stored there, by node, once the run has ended.
+    ``parent`` is the context of its caller. ``sinks`` are those of its start, whatever is configured meanwhile.
+    ``node_spans`` maps finished nodes to their span contexts, for links: by name, then by task (None outside tasks).
+    ``resumed`` says that results of a run that failed were found in the cache; ``stores`` counts the results stored
+    there, by node, once the run has ended.
     """
 
     id: str
+    parent: Context
     sinks: Sequence[Sink]
     dag: Dag
     tags: Mapping[str, Value]
@@ -95,7 +97,8 @@ class NodeExecution(Execution):
     """One execution of a node. ``inputs`` are the values that it reads: for types and shapes only.
 
     ``summary`` holds the ``hamilton.result.*`` attributes of a node that succeeded; ``cache_result`` whether its result
-    came from the cache, None where it was not looked for there.
+    came from the cache, None where it was not looked for there; ``caught`` an exception that another adapter has
+    swallowed.
     """
 
     run: RunExecution
@@ -104,6 +107,7 @@ class NodeExecution(Execution):
     inputs: Mapping[str, Any] = field(default_factory=dict)
     summary: Attributes = field(default_factory=dict)
     cache_result: CacheResult | None = None
+    caught: BaseException | None = None
 
 
 class Sink:

@@ -10,13 +10,14 @@ import sys
 from types import FrameType
 from typing import Any, Final
 
+from opentelemetry._logs import LogRecord
 from opentelemetry.instrumentation.logging.handler import LoggingHandler
 from opentelemetry.instrumentation.structlog import StructlogInstrumentor
-from opentelemetry.instrumentation.utils import unwrap
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled, unwrap
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor, ReadWriteLogRecord
 from wrapt import FunctionWrapper, wrap_function_wrapper
 
-from . import current, semconv
+from . import capture, current, semconv
 from .events import NodeExecution, RunExecution, TaskExecution
 from .guard import guard
 
@@ -35,8 +36,9 @@ class RunContextProcessor(LogRecordProcessor):
     """Adds the ids of the run and node to every record that is emitted inside one."""
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
-        """Add what the record's own context knows."""
+        """Add what the record's own context knows; shorten what Loki would refuse."""
         record = log_record.log_record
+        _shorten(record)
         execution = current.execution(record.context)
         if isinstance(execution, NodeExecution):
             run, node_name = execution.run, execution.info.name
@@ -83,6 +85,15 @@ def install(provider: LoggerProvider) -> None:
         wrap_function_wrapper(logging.Logger, "callHandlers", tap)
 
 
+def _shorten(record: LogRecord) -> None:
+    if isinstance(record.body, str):
+        record.body = capture.shorten(record.body, capture.MAX_STACKTRACE)
+    for name, value in dict(record.attributes or {}).items():
+        if isinstance(value, str) and len(value) > capture.MAX_TEXT and not name.startswith(semconv.OWN_PREFIX):
+            limit = capture.MAX_STACKTRACE if name == semconv.EXCEPTION_STACKTRACE else capture.MAX_TEXT
+            record.attributes[name] = capture.shorten(value, limit)  # type: ignore[index]
+
+
 def uninstall() -> None:
     """Leave structlog and ``logging`` as they were."""
     structlog_bridge = StructlogInstrumentor()
@@ -92,8 +103,8 @@ def uninstall() -> None:
 
 
 def _is_the_users(record: logging.LogRecord) -> bool:
-    if record.name.startswith(_NOT_THE_USERS):
-        return False
+    if record.name.startswith(_NOT_THE_USERS) or not is_instrumentation_enabled():
+        return False  # the latter while we export: what the HTTP client logs of it would be exported, and so on
     return not _comes_from_structlog()
 
 

@@ -5,7 +5,6 @@ Records of the user's own code come through ``log_bridges.py``. Not for renderin
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from time import time_ns
 from typing import Any, Final
@@ -21,6 +20,9 @@ from .version import VERSION
 
 MAX_DEFINITION: Final = 48_000
 """Characters for the nodes and for the edges of ``hamilton.dag.defined``; Loki refuses lines that are much larger."""
+
+MAX_OUTPUTS: Final = 8_000
+"""Characters for the names of a run's outputs."""
 
 _SEVERITY: Final = {
     "DEBUG": SeverityNumber.DEBUG,
@@ -151,7 +153,7 @@ def _run_attributes(run: RunExecution) -> capture.Attributes:
         semconv.DAG_NAME: run.dag.name,
         semconv.DAG_VERSION: run.dag.version,
         semconv.RUN_ID: run.id,
-        semconv.RUN_OUTPUTS: json.dumps(run.outputs),
+        semconv.RUN_OUTPUTS: capture.bounded_json(run.outputs, MAX_OUTPUTS)[0],
         **{f"{semconv.RUN_TAGS}.{key}": value for key, value in run.tags.items()},
     }
 

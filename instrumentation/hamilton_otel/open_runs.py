@@ -5,6 +5,7 @@ Plain state and no decisions; those are the recorder's.
 
 from __future__ import annotations
 
+import os
 import threading
 from asyncio import Future
 from collections.abc import Mapping
@@ -74,6 +75,7 @@ class OpenRuns:
     def __init__(self) -> None:
         self._open: dict[str, OpenRun] = {}
         self._ended: dict[str, OpenRun] = {}
+        self._pid = os.getpid()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -84,10 +86,12 @@ class OpenRuns:
 
     def find(self, run_id: str) -> OpenRun | None:
         """Return the run, in progress or ended a while ago."""
+        self._own()
         return self._open.get(run_id) or self._ended.get(run_id)
 
     def end(self, run_id: str) -> OpenRun | None:
         """Take a run out of those in progress."""
+        self._own()
         return self._open.pop(run_id, None)
 
     def remember(self, run: OpenRun) -> OpenRun | None:
@@ -99,4 +103,11 @@ class OpenRuns:
 
     def in_progress(self) -> list[OpenRun]:
         """Return the runs in progress, newest last."""
+        self._own()
         return list(self._open.values())
+
+    def _own(self) -> None:
+        """In a forked process: forget the runs of the parent, which ends them itself."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._open, self._ended = {}, {}

@@ -29,10 +29,11 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from . import local_store, log_bridges
 from . import settings as settings_module
-from .delivery.exit import run_within
+from .delivery.exit import Parked, run_within
 from .delivery.notice import DeliveryNotice
 from .delivery.per_process import PerProcess
 from .delivery.reader import HeartbeatReader
+from .delivery.worker import WorkerFlush
 from .guard import guard
 from .json_lines import JsonLinesExporter
 from .settings import LOCAL, Settings, SettingsError, environment
@@ -52,6 +53,7 @@ class _Installed:
     tracer_provider: TracerProvider | None = None
     meter_provider: MeterProvider | None = None
     logger_provider: LoggerProvider | None = None
+    at_exit: Parked | None = None
 
     def writes_locally(self) -> bool:
         return any(LOCAL in names for names in self.settings.exporters.values())
@@ -112,6 +114,7 @@ def configure(
     raises = strict if strict is not None else chosen.profile != "prod"
     with settings_module.without(chosen.ignored):
         _installed = _install(chosen, arguments, raises)
+    _installed.at_exit = Parked(_installed.shutdowns())
     atexit.register(_shutdown)
 
 
@@ -131,8 +134,9 @@ def flush(timeout: float = 2.0) -> bool:
     Serves providers that the application has set as well as our own.
     """
     candidates: tuple[Any, ...] = (trace.get_tracer_provider(), metrics.get_meter_provider(), get_logger_provider())
-    actions = [provider.force_flush for provider in candidates if callable(getattr(provider, "force_flush", None))]
-    return run_within(timeout, actions)
+    flushes = [provider.force_flush for provider in candidates if callable(getattr(provider, "force_flush", None))]
+    delivered = run_within(timeout, flushes)
+    return delivered and not any(reader.undelivered for reader in (_installed.readers if _installed else ()))
 
 
 def portable_configuration() -> dict[str, Any] | None:
@@ -161,9 +165,8 @@ def ensure_process() -> None:
             reader.ensure_process()
 
 
-def flush_worker() -> None:
-    """Export at the end of a worker's part of a run: pools end their processes without a word."""
-    flush(settings_in_force().exit_timeout)
+flush_worker = WorkerFlush(lambda: flush(30.0), lambda: settings_in_force().exit_timeout)
+"""Export at the end of a worker's part of a run."""
 
 
 def flush_starts() -> None:
@@ -186,7 +189,8 @@ def _shutdown() -> None:
         for action in _before_exit:
             with guard("end of the process"):
                 action()
-        run_within(_installed.settings.exit_timeout, _installed.shutdowns())
+        if _installed.at_exit is not None:
+            _installed.at_exit.run(_installed.settings.exit_timeout)
 
 
 def _install(settings: Settings, arguments: dict[str, Any], raises: bool) -> _Installed:

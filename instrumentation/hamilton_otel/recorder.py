@@ -77,6 +77,7 @@ class Recorder:
         parent = propagation.from_environment(otel_context.get_current())
         run = RunExecution(
             context=parent,
+            parent=parent,
             id=run_id,
             sinks=sinks,
             dag=self._describe(graph),
@@ -94,9 +95,9 @@ class Recorder:
             OpenRun(
                 run,
                 current.attach(run.context),
-                sys.exc_info()[1],
+                _interruption(None),
                 log_variables=get_contextvars(),
-                cache=_cache_of(graph, run_id),
+                cache=_cache_of(graph, run_id, self.dag_name),
                 delegates=stand_ins.delegates(graph.adapter.adapters),
                 swallows=stand_ins.swallows(graph.adapter.adapters),
             )
@@ -114,6 +115,7 @@ class Recorder:
         self._close_abandoned(open_run, clock, error)
         if open_run.attachment is not None:
             current.detach(open_run.attachment)
+            abandoned.leave_ended_runs()
         _end(run, clock, error)
         if error is None and not success:
             run.outcome = "cancelled"
@@ -122,7 +124,7 @@ class Recorder:
                 run.stores = open_run.cache.stores()
                 open_run.cache.end(success=run.outcome == "success")
         notify(reversed(run.sinks), "run_finished", run)
-        run.error = None  # its traceback holds the user's data
+        run.error = open_run.handled = None  # their tracebacks hold the user's data
         forgotten = self.runs.remember(open_run)
         if forgotten is not None:
             for key in list(forgotten.nodes):
@@ -169,9 +171,11 @@ class Recorder:
         if open_run is None or open_task is None:
             return
         error = error or _interruption(open_run.handled)
-        for key in [key for key in open_run.nodes if key[0] == task_id]:
-            self._close_node(open_run, key, clock, error, None)
-        self._close_task(open_run, open_task, clock, error)
+        try:
+            for key in [key for key in list(open_run.nodes) if key[0] == task_id]:
+                self._close_node(open_run, key, clock, error, None)
+        finally:
+            self._close_task(open_run, open_task, clock, error)
 
     def task_returned(self, run_id: str, task_id: str, nodes: Sequence[Node], success: bool) -> None:
         """Note that a task which another process executed has returned."""
@@ -300,8 +304,10 @@ class Recorder:
         for key, open_node in list(open_run.nodes.items()):
             if open_node.thread == here and open_node.attachment is not None:
                 self._close_node(open_run, key, clock, error, None)
+            elif open_node.future is not None and open_node.future.done():
+                self._close_node(open_run, key, clock, None, None, outcome="cancelled")
         for task_id, open_task in list(open_run.tasks.items()):
-            if not any(key[0] == task_id for key in open_run.nodes):
+            if not any(key[0] == task_id for key in list(open_run.nodes)):
                 del open_run.tasks[task_id]
                 self._close_task(open_run, open_task, clock, error)
 
@@ -331,6 +337,7 @@ class Recorder:
             current.detach(open_node.attachment)
         if isinstance(node.span, DeferredSpan):
             return  # the async driver never came to its body
+        error = error or node.caught
         _end(node, clock, error)
         if outcome or (error is None and _is_cancelling(open_node.future)):
             node.outcome = outcome or "cancelled"
@@ -340,7 +347,7 @@ class Recorder:
                 node.summary = capture.summarize(result)
             self._look_up(open_run, node, key[0])
         notify(reversed(run.sinks), "node_finished", node)
-        node.error, node.inputs = None, {}
+        node.error, node.caught, node.inputs = None, None, {}
 
     def _look_up(self, open_run: OpenRun, node: NodeExecution, task_id: str | None) -> None:
         cache, run = open_run.cache, open_run.run
@@ -364,9 +371,9 @@ class Recorder:
         return dag
 
 
-def _cache_of(graph: FunctionGraph, run_id: str) -> RunCache | None:
+def _cache_of(graph: FunctionGraph, run_id: str, dag_name: str) -> RunCache | None:
     with guard("cache of a run"):
-        return RunCache.of(graph, run_id)
+        return RunCache.of(graph, run_id, dag_name)
     return None
 
 

@@ -12,6 +12,9 @@ from typing import Final, Literal
 SCOPE: Final = "hamilton_otel"
 """Instrumentation scope of everything that we emit; the Collector routes by it."""
 
+OWN_PREFIX: Final = "hamilton."
+"""What the names begin with that are ours; all others are OpenTelemetry's."""
+
 MetricKind = Literal["counter", "histogram", "observable_counter", "observable_up_down_counter", "observable_gauge"]
 Pipeline = Literal["aggregated", "live"]
 Level = Literal["DEBUG", "INFO", "WARN", "ERROR"]

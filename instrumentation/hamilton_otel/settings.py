@@ -77,7 +77,7 @@ def load(
         service_name=reader.read("service_name", service_name, "OTEL_SERVICE_NAME", _text, DEFAULT_SERVICE_NAME),
         endpoint=otlp_endpoint,
         exporters={signal: _exporters(reader, signal, otlp_endpoint, store) for signal in SIGNALS},
-        local_store=store or Path(DEFAULT_LOCAL_STORE),
+        local_store=(store or Path(DEFAULT_LOCAL_STORE)).absolute(),
         log_format=reader.read("log_format", log_format, "HAMILTON_OTEL_LOG_FORMAT", _one_of("none", "json"), "none"),
         log_level=reader.read("log_level", log_level, "HAMILTON_OTEL_LOG_LEVEL", _one_of(*LOG_LEVELS), "INFO"),
         heartbeat=reader.read("heartbeat", None, "OTEL_METRIC_EXPORT_INTERVAL", _milliseconds, 15.0),

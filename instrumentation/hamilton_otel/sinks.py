@@ -57,6 +57,13 @@ def sinks_for(
     return sinks
 
 
+def forget(*unused: object) -> None:
+    """Let go of the sinks of providers that are no longer used."""
+    with _lock:
+        for chosen in [chosen for chosen in _known if any(provider in unused for provider in chosen if provider)]:
+            del _known[chosen]
+
+
 def _build(chosen: _Providers) -> Sequence[Sink]:
     tracer_provider, meter_provider, logger_provider = chosen
     settings = providers.settings_in_force()

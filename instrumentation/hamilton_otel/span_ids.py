@@ -29,7 +29,7 @@ def use(span_id: int) -> None:
     _next.span_id = span_id
 
 
-def derive(trace_id: int, task_id: str, node_name: str) -> int:
+def derive(trace_id: int, run_id: str, task_id: str, node_name: str) -> int:
     """Return the span id of a node in a task (never 0, which would be invalid)."""
-    digest = blake2b(f"{trace_id:032x}/{task_id}/{node_name}".encode(), digest_size=8)
+    digest = blake2b(f"{trace_id:032x}/{run_id}/{task_id}/{node_name}".encode(), digest_size=8)
     return int.from_bytes(digest.digest(), "big") or 1

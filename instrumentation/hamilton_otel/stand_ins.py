@@ -1,18 +1,19 @@
 """Stand-ins for a node's function, for adapters that hide from the hooks what becomes of it.
 
-``DaskGraphAdapter`` runs the function later, in a worker, when the hooks have long been called;
-``GracefulErrorAdapter`` swallows its exception. A stand-in is in place from a node's pre hook to its post hook. Not for
-any other adapter: the hooks tell the truth there.
+``DaskGraphAdapter`` runs the function later, in a worker, when the hooks have long been called: a stand-in is in place
+from a node's pre hook to its post hook. ``GracefulErrorAdapter`` swallows its exception: a stand-in stays on the node.
+Not for any other adapter: the hooks tell the truth there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hamilton.lifecycle.default import GracefulErrorAdapter
 
+from . import current
 from .dag import NodeInfo
 
 if TYPE_CHECKING:
@@ -26,33 +27,35 @@ class ExecutesNodes(Protocol):
         """Call the function of a node inside its span."""
 
 
-@dataclass(slots=True)
 class Delegated:
     """Records the node where its function is called, in whichever process that is."""
 
-    function: Callable[..., Any]
-    adapter: ExecutesNodes
-    run_id: str
-    info: NodeInfo
+    def __init__(self, function: Callable[..., Any], adapter: ExecutesNodes, run_id: str, info: NodeInfo) -> None:
+        self.function = function
+        self._call = (adapter, run_id, info)
+        update_wrapper(self, function)
 
     def __call__(self, **inputs: Any) -> Any:
         """Call the function inside the node's span."""
-        return self.adapter.execute(self.run_id, self.info, self.function, inputs)
+        adapter, run_id, info = self._call
+        return adapter.execute(run_id, info, self.function, inputs)
 
 
-@dataclass(slots=True)
 class Watched:
-    """Keeps the exception of the function, and lets it pass."""
+    """Tells the node that is running of the exception of its function, and lets it pass."""
 
-    function: Callable[..., Any]
-    caught: BaseException | None = None
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        update_wrapper(self, function)
 
     def __call__(self, *args: Any, **inputs: Any) -> Any:
         """Call the function."""
         try:
             return self.function(*args, **inputs)
         except BaseException as error:
-            self.caught = error
+            node = current.node()
+            if node is not None:
+                node.caught = error
             raise
 
 
@@ -69,18 +72,22 @@ def swallows(adapters: Iterable[Any]) -> bool:
     return any(isinstance(adapter, GracefulErrorAdapter) for adapter in adapters)
 
 
-def put(node: Node, stand_in: Callable[[Callable[..., Any]], Delegated | Watched]) -> None:
-    """Put *stand_in*, made from the node's function, in the function's place."""
-    node._callable = stand_in(_function(node))
+def watch(node: Node) -> None:
+    """Have the exceptions of the node's function noted, for good: several runs may execute the node at once."""
+    if not isinstance(node.callable, Watched):
+        node._callable = Watched(node.callable)
 
 
-def take(node: Node) -> BaseException | None:
-    """Put the node's function back, and return the exception that a stand-in has seen."""
-    standing = node.callable
+def delegate(node: Node, adapter: ExecutesNodes, run_id: str, info: NodeInfo) -> None:
+    """Have the node recorded where the function that the next adapter takes from it is called."""
+    node._callable = Delegated(_function(node), adapter, run_id, info)
+
+
+def take_back(node: Node) -> None:
+    """Put the node's own function back."""
     node._callable = _function(node)
-    return standing.caught if isinstance(standing, Watched) else None
 
 
 def _function(node: Node) -> Callable[..., Any]:
     function: Callable[..., Any] = node.callable
-    return function.function if isinstance(function, (Delegated, Watched)) else function
+    return function.function if isinstance(function, Delegated) else function

@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from .adapter import TelemetryAdapter
 from .async_adapter import async_adapters
 from .log_bridges import RunContextProcessor
+from .sinks import forget
 
 
 class CapturedTelemetry:
@@ -73,6 +74,7 @@ class CapturedTelemetry:
         """Shut the providers down."""
         for provider in (self.tracer_provider, self.meter_provider, self.logger_provider):
             provider.shutdown()
+        forget(self.tracer_provider, self.meter_provider, self.logger_provider)
 
     @property
     def spans(self) -> list[ReadableSpan]:

@@ -19,6 +19,8 @@ from .version import VERSION
 
 MAX_LINKS: Final = 100
 """Below the SDK's limit of 128, so that a user can add some."""
+MAX_NAMES: Final = 100
+"""Outputs, inputs and overrides that a run's span names."""
 
 
 class TracingSink(Sink):
@@ -34,12 +36,12 @@ class TracingSink(Sink):
             semconv.DAG_NAME: run.dag.name,
             semconv.DAG_VERSION: run.dag.version,
             semconv.RUN_ID: run.id,
-            semconv.RUN_OUTPUTS: run.outputs,
+            semconv.RUN_OUTPUTS: run.outputs[:MAX_NAMES],
         }
         if run.inputs:
-            attributes[semconv.RUN_INPUTS] = run.inputs
+            attributes[semconv.RUN_INPUTS] = run.inputs[:MAX_NAMES]
         if run.overrides:
-            attributes[semconv.RUN_OVERRIDES] = run.overrides
+            attributes[semconv.RUN_OVERRIDES] = run.overrides[:MAX_NAMES]
         attributes |= {f"{semconv.RUN_TAGS}.{key}": value for key, value in run.tags.items()}
         run.span = self._tracer.start_span(
             semconv.SPAN_RUN.format(dag=run.dag.name),
@@ -90,7 +92,7 @@ class TracingSink(Sink):
         if self._derives:
             root = run.span.get_span_context()
             for name in nodes:
-                span_id = span_ids.derive(root.trace_id, task_id, name)
+                span_id = span_ids.derive(root.trace_id, run.id, task_id, name)
                 _remember(run, name, task_id, SpanContext(root.trace_id, span_id, True, root.trace_flags))
 
     def node_started(self, node: NodeExecution) -> None:
@@ -106,7 +108,7 @@ class TracingSink(Sink):
             attributes[semconv.TASK_ID] = node.task.id
             if self._derives:
                 trace_id = run.span.get_span_context().trace_id
-                span_ids.use(span_ids.derive(trace_id, node.task.id, node.info.name))
+                span_ids.use(span_ids.derive(trace_id, run.id, node.task.id, node.info.name))
         node.span = self._tracer.start_span(
             node.info.span_name,
             context=node.context,
@@ -152,11 +154,13 @@ def _sources(node: NodeExecution) -> list[SpanContext]:
 
 def _end(execution: Execution) -> None:
     span: Span = execution.span
-    if span.is_recording():
-        span.set_attribute(semconv.OUTCOME, execution.outcome)
-        if execution.error is not None:
-            _record_error(execution, execution.error)
-    span.end(execution.ended_at)
+    try:
+        if span.is_recording():
+            span.set_attribute(semconv.OUTCOME, execution.outcome)
+            if execution.error is not None:
+                _record_error(execution, execution.error)
+    finally:
+        span.end(execution.ended_at)
 
 
 def _record_error(execution: Execution, error: BaseException) -> None:

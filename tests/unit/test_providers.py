@@ -104,7 +104,8 @@ def test_an_unwritable_local_store_is_said_at_configure_time(tmp_path: Path, pro
         PIPELINE + f"hamilton_otel.configure(profile={profile!r}, local_store='occupied/store'); run()", tmp_path
     )
     assert done.returncode == (1 if profile == "dev" else 0)
-    assert "HAMILTON_OTEL_LOCAL_STORE is 'occupied/store', which cannot be written" in done.stderr.splitlines()[-1]
+    store = tmp_path / "occupied" / "store"
+    assert f"HAMILTON_OTEL_LOCAL_STORE is '{store}', which cannot be written" in done.stderr.splitlines()[-1]
 
 
 def test_providers_of_the_application_are_used_as_they_are(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ def test_without_anything_telemetry_goes_to_the_local_store() -> None:
     assert chosen.profile == "dev"
     assert chosen.service_name == "hamilton"
     assert dict(chosen.exporters) == dict.fromkeys(("traces", "metrics", "logs"), ("local",))
-    assert chosen.local_store == Path(".hamilton-otel")
+    assert chosen.local_store == Path(".hamilton-otel").absolute()
     assert (chosen.heartbeat, chosen.exit_timeout) == (15.0, 2.0)
     assert not chosen.disabled
 

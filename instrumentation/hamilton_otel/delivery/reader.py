@@ -12,6 +12,7 @@ import weakref
 from collections import deque
 from typing import Any, Final
 
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricReader, MetricsData
 
 from hamilton_otel.guard import guard
@@ -38,22 +39,26 @@ class HeartbeatReader(MetricReader):
         self._stop = threading.Event()
         self._collecting = threading.RLock()
         self._exporting = threading.Lock()
-        self._inherited = False
+        self._started = False
         _register_at_fork(self)
-        self._start()
+        self.ensure_process()
 
     def ensure_process(self) -> None:
-        """In a forked process: forget what the parent has counted, and start its own heartbeat."""
-        if self._inherited:
-            with self._collecting:
-                self.collect()
-                self._pending.clear()
-                self._inherited = False
-            self._start()
+        """Start the heartbeat of this process, where it has none: at first, and in a forked process."""
+        if self._started:
+            return
+        with self._exporting:
+            if not self._started:
+                self._started = True
+                threading.Thread(target=self._work, name="hamilton-otel-heartbeat", daemon=True).start()
+
+    @property
+    def undelivered(self) -> bool:
+        """Tell whether something collected waits for an export that succeeds."""
+        return bool(self._pending)
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         """Collect and export; return whether everything was accepted."""
-        self.ensure_process()
         with self._collecting:
             self.collect(timeout_millis)
         return self._export(timeout_millis)
@@ -70,16 +75,13 @@ class HeartbeatReader(MetricReader):
         self._pending.append(metrics_data)
 
     def _export(self, timeout_millis: float) -> bool:
-        with self._exporting:
+        with self._exporting, suppress_instrumentation():
             while self._pending:
                 data = self._pending.popleft()
                 if self._exporter.export(data, timeout_millis) is not MetricExportResult.SUCCESS:
                     self._pending.append(data)  # at the end, so that one that is always refused holds up no other
                     return False
         return True
-
-    def _start(self) -> None:
-        threading.Thread(target=self._work, name="hamilton-otel-heartbeat", daemon=True).start()
 
     def _work(self) -> None:
         while not self._stop.wait(self._interval):
@@ -93,10 +95,15 @@ class HeartbeatReader(MetricReader):
         self._collecting.release()
 
     def _after_fork_in_child(self) -> None:
+        """Begin anew: other threads may have held any lock, and what the parent has counted is the parent's."""
         self._collecting = threading.RLock()
         self._exporting = threading.Lock()
         self._pending.clear()
-        self._inherited = True
+        self._started = False
+        consumer = getattr(self._collect, "__self__", None)
+        if consumer is not None:
+            consumer._lock = threading.Lock()
+            consumer.add_metric_reader(self)  # which gives this reader an empty storage
 
 
 def _register_at_fork(reader: HeartbeatReader) -> None:
@@ -107,6 +114,8 @@ def _register_at_fork(reader: HeartbeatReader) -> None:
         if found is not None:
             getattr(found, method)()
 
+    if not hasattr(os, "register_at_fork"):  # Windows, which cannot fork
+        return
     os.register_at_fork(
         before=lambda: call("_before_fork"),
         after_in_parent=lambda: call("_after_fork_in_parent"),

@@ -23,10 +23,9 @@ class StartSink(Sink):
 
     def __init__(self, flush: Callable[[], object]) -> None:
         self._flush = flush
-        self._unannounced: set[str] = set()
-        self._wake = threading.Event()
-        self._lock = threading.Lock()
-        self._pid = -1
+        self._begin()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._begin)
 
     def run_started(self, run: RunExecution) -> None:
         """Remember the run until its start is exported."""
@@ -38,12 +37,19 @@ class StartSink(Sink):
         """Forget a run that ended before its start was exported."""
         self._unannounced.discard(run.id)
 
+    def _begin(self) -> None:
+        """Begin with nothing, as a forked process must: locks may have been held, and threads are gone."""
+        self._unannounced: set[str] = set()
+        self._wake = threading.Event()
+        self._lock = threading.Lock()
+        self._started = False
+
     def _ensure_thread(self) -> None:
-        if self._pid == os.getpid():
+        if self._started:
             return
         with self._lock:
-            if self._pid != os.getpid():  # first use in this process, or in a forked child
-                self._pid = os.getpid()
+            if not self._started:
+                self._started = True
                 threading.Thread(target=self._work, name="hamilton-otel-starts", daemon=True).start()
 
     def _work(self) -> None:
