@@ -22,6 +22,7 @@ setup: $(filter .uv/bin/uv,$(UV))
 
 demo: GROUPS := --no-default-groups --group demo
 demo: setup  ## Run the flights pipeline, observed, and show the run (FAIL=node, ERROR=user|system, SLOW=seconds)
+	@$(if $(and $(ERROR),$(if $(FAIL),,no)),$(error ERROR=$(ERROR) says how a node fails; say which one with FAIL=delay_model))
 	@$(UV) run --no-sync python examples/flights/demo.py \
 	  $(if $(FAIL),--fail $(FAIL)) $(if $(ERROR),--error $(ERROR)) $(if $(SLOW),--slow $(SLOW))
 

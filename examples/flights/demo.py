@@ -52,8 +52,8 @@ def _stack_is_up() -> bool:
 def _point_to_servers(endpoint: str, run: Run) -> None:
     query = f'{{service_name="flights-demo"}} | trace_id="{run.trace_id}"'
     console.print(f"\nSent to {endpoint} as well. The same run there:")
-    console.print(f"  trace    http://127.0.0.1:16686/trace/{run.trace_id}", soft_wrap=True)
-    console.print(f"           curl -s http://127.0.0.1:16686/api/traces/{run.trace_id}", soft_wrap=True)
+    console.print(f"  trace    curl -s http://127.0.0.1:16686/api/traces/{run.trace_id}", soft_wrap=True)
+    console.print(f"           http://127.0.0.1:16686/trace/{run.trace_id} (pages: with Docker)", soft_wrap=True)
     console.print(
         f"  logs     curl -sG http://127.0.0.1:3100/loki/api/v1/query_range --data-urlencode 'query={query}'",
         soft_wrap=True,

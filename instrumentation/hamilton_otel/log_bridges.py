@@ -64,6 +64,13 @@ class RunContextProcessor(LogRecordProcessor):
         return True
 
 
+class _Handler(LoggingHandler):
+    """The instrumentation's handler, whose flush would start a thread, which a process that ends may not do."""
+
+    def flush(self) -> None:
+        """Leave flushing to the provider."""
+
+
 def install(provider: LoggerProvider) -> None:
     """Send the records of structlog and of ``logging`` to *provider*, besides where they go already.
 
@@ -73,7 +80,7 @@ def install(provider: LoggerProvider) -> None:
     structlog_bridge = StructlogInstrumentor()
     if not structlog_bridge.is_instrumented_by_opentelemetry:
         structlog_bridge.instrument(logger_provider=provider)
-    handler = LoggingHandler(logger_provider=provider)
+    handler = _Handler(logger_provider=provider)
     handler.addFilter(_is_the_users)
 
     def tap(call_handlers: Any, logger: logging.Logger, args: Any, kwargs: Any) -> None:

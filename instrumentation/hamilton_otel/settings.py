@@ -149,7 +149,7 @@ def _exporters(reader: _Reader, signal: str, endpoint: str | None, store: Path |
     named = reader.read("exporters", None, f"OTEL_{upper}_EXPORTER", _names, None)
     if named is None:
         variables = ("OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{upper}_ENDPOINT")
-        has_endpoint = endpoint or any(environment(name) for name in variables)
+        has_endpoint = endpoint or any(environment(name) for name in variables if name not in reader.ignored)
         named = ("otlp",) if has_endpoint else (LOCAL,)
     if store is not None and LOCAL not in named and named:
         named = (*named, LOCAL)

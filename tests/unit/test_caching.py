@@ -99,3 +99,15 @@ def test_a_run_after_a_killed_process_is_resumed(telemetry: CapturedTelemetry, p
     assert done.returncode == 9
     builder_for(telemetry).build().execute(["b"], inputs={"start": 1})
     assert (telemetry.span("run cached").attributes or {})["hamilton.run.resumed"] is True
+
+
+def test_another_dags_success_leaves_the_failure_to_resume(telemetry: CapturedTelemetry, project: Path) -> None:
+    """In a cache that two DAGs share, the success of one does not make the other forget its failure."""
+    (project / "broken").touch()
+    with pytest.raises(ValueError, match="broken"):
+        execute(telemetry)
+    (project / "broken").unlink()
+    other = driver.Builder().with_modules(plain_dag).with_adapters(telemetry.adapter("other"))
+    other.with_cache(path="cache").build().execute(["b"], inputs={"start": 1})
+    execute(telemetry)
+    assert sum(telemetry.points("hamilton.run.resumes").values()) == 1

@@ -1,5 +1,5 @@
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -76,3 +76,40 @@ def test_bounded_json_stays_valid() -> None:
     assert cut
     assert len(text) <= 50
     assert json.loads(text) == list(range(len(json.loads(text))))
+
+
+class Lazy:
+    """Answers to every name, as proxies of remote objects do."""
+
+    asked: ClassVar[list[str]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        Lazy.asked.append(name)
+        return 1
+
+
+class Panics:
+    """Raises what is no Exception, as libraries written in Rust do."""
+
+    @property
+    def shape(self) -> Any:
+        raise BaseException("panic")
+
+
+def test_a_proxy_is_not_asked() -> None:
+    """Only what a result's type declares is looked at: asking a proxy may take any time."""
+    assert capture.summarize(Lazy()) == {"hamilton.result.type": "tests.unit.test_capture.Lazy"}
+    assert Lazy.asked == []
+
+
+def test_a_panic_stays_here() -> None:
+    """A BaseException that is no interruption does not leave the summary."""
+    assert capture.summarize(Panics()) == {"hamilton.result.type": "tests.unit.test_capture.Panics"}
+
+
+@pytest.mark.parametrize("value", ["caf\udce9.csv", 2**70, pytest.param(Hostile(), id="hostile")])
+def test_tags_can_always_be_encoded(value: Any) -> None:
+    """Text that is no UTF-8, integers of more than 64 bits and objects without text become text that can be sent."""
+    text = capture.tag(value)
+    assert isinstance(text, str)
+    assert text.encode()

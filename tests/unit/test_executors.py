@@ -270,3 +270,48 @@ def test_broken_sinks_in_worker_processes_change_nothing(tmp_path: Path, method:
     assert (done.returncode, done.stdout) == (0, "{'total': 8}\n"), done.stderr
     failed = run_python(PROCESSES, tmp_path, method, "broken", "fail")
     assert failed.stderr.splitlines()[-1] == "ValueError: one is not wanted"
+
+
+def test_task_runs_under_one_span_have_ids_of_their_own(tmp_path: Path) -> None:
+    """Two task-based runs in one trace share no span id."""
+    code = """
+import hamilton_otel
+from opentelemetry import trace
+from hamilton import driver
+from tests.unit import parallel_dag
+hamilton_otel.configure(local_store="store")
+builder = driver.Builder().with_modules(parallel_dag).enable_dynamic_execution(allow_experimental_mode=True)
+dr = builder.with_adapters(hamilton_otel.TelemetryAdapter("d")).build()
+with trace.get_tracer("app").start_as_current_span("request"):
+    for _ in range(2):
+        dr.execute(["total"], inputs={"start": 3})
+"""
+    done = run_python(code, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(tree(from_store(tmp_path / "store"))) == 1 + 2 * len(TREE)
+
+
+def test_a_child_forked_inside_a_node_reports_nothing_of_its_parent(tmp_path: Path) -> None:
+    """A child that a node forks, and that exits as a program does, neither ends nor counts its parent's run."""
+    code = """
+import os, sys
+import hamilton_otel
+from hamilton import ad_hoc_utils, driver
+hamilton_otel.configure(local_store="store")
+
+def forks(start: int) -> int:
+    child = os.fork()
+    if child == 0:
+        sys.exit(0)
+    os.waitpid(child, 0)
+    return start
+
+module = ad_hoc_utils.create_temporary_module(forks)
+dr = driver.Builder().with_modules(module).with_adapters(hamilton_otel.TelemetryAdapter("d")).build()
+dr.execute(["forks"], inputs={"start": 1})
+"""
+    done = run_python(code, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert tree(from_store(tmp_path / "store")) == ["run d", "run d > node forks"]
+    assert totals(tmp_path / "store", "hamilton.run.starts") == {"run": 1}
+    assert totals(tmp_path / "store", "hamilton.run.duration") == {"run success": 1}

@@ -99,3 +99,28 @@ def test_hamiltons_banner_of_input_values_is_left_out(bridged: CapturedTelemetry
     with pytest.raises(ValueError, match="no"):
         driver_of(table, bad, adapters=[bridged.adapter("d")]).execute(["bad"], inputs={"start": 1})
     assert not [record for record in bridged.logs if "Node inputs" in str(record.body)]
+
+
+def test_the_users_long_lines_are_shortened(bridged: CapturedTelemetry) -> None:
+    """A message or stack trace of megabytes is cut before it leaves the process."""
+    try:
+        raise ValueError("x" * 1_000_000)
+    except ValueError:
+        logging.getLogger("user").exception("y" * 1_000_000)
+    (record,) = bridged.logs
+    sizes = [len(str(record.body)), *(len(str(value)) for value in dict(record.attributes or {}).values())]
+    assert max(sizes) < 10_000
+
+
+def test_many_outputs_fit_into_the_events_of_a_run(telemetry: CapturedTelemetry) -> None:
+    """A run of thousands of outputs names as many as Loki takes."""
+    functions = []
+    for number in range(1_000):
+        scope: dict[str, Any] = {}
+        exec(f"def output_number_{number}(start: int) -> int:\n    return start", scope)
+        functions.append(scope[f"output_number_{number}"])
+    dr = driver_of(*functions, adapters=[telemetry.adapter("d")])
+    dr.execute([function.__name__ for function in functions], inputs={"start": 1})
+    (event,) = telemetry.events("hamilton.run.completed")
+    assert len(json.loads(str((event.attributes or {})["hamilton.run.outputs"]))) > 100
+    assert len(str(event.attributes)) < 10_000

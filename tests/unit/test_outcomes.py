@@ -2,8 +2,13 @@
 
 import asyncio
 import gc
+import logging
+import threading
 import tracemalloc
+import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from typing import Any
 
@@ -271,3 +276,70 @@ def test_many_runs_leave_no_memory_behind(telemetry: CapturedTelemetry) -> None:
     finally:
         tracemalloc.stop()
     assert after - before < 100_000
+
+
+def test_two_of_our_adapters_leave_the_callers_context(telemetry: CapturedTelemetry) -> None:
+    """Two adapters in one driver give two runs, and afterwards the caller's context is current again."""
+    dr = driver_of(one, adapters=[telemetry.adapter("first"), telemetry.adapter("second")])
+    dr.execute(["one"], inputs={"start": 1})
+    assert current.execution() is None
+    dr.execute(["one"], inputs={"start": 1})
+    assert len({span.context.trace_id for span in telemetry.spans}) == 2
+
+
+def test_an_exception_with_hostile_properties_is_recorded(telemetry: CapturedTelemetry) -> None:
+    """Whatever an exception's properties do, node and run are told as failures."""
+
+    class Hostile(Exception):
+        @property
+        def cause(self) -> None:
+            raise RuntimeError("cause")
+
+    def raises(start: int) -> int:
+        raise Hostile
+
+    with pytest.raises(Hostile):
+        driver_of(raises, adapters=[telemetry.adapter("d")]).execute(["raises"], inputs={"start": 1})
+    assert sorted(span.name for span in telemetry.spans) == ["node raises", "run d"]
+    assert len(telemetry.events("hamilton.run.failed")) == 1
+
+
+def test_swallowed_errors_of_concurrent_runs_do_not_mix(telemetry: CapturedTelemetry) -> None:
+    """Under GracefulErrorAdapter two runs of one driver at once each tell their own outcome."""
+    both = threading.Barrier(2, timeout=10)
+
+    def meets(start: int) -> int:
+        both.wait()
+        if start:
+            raise ValueError
+        return start
+
+    graceful = lifecycle.GracefulErrorAdapter(error_to_catch=ValueError, sentinel_value=None)
+    dr = driver_of(meets, adapters=[telemetry.adapter("d"), graceful])
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda start: dr.execute(["meets"], inputs={"start": start}), (0, 1)))
+    outcomes = [(span.attributes or {})["hamilton.outcome"] for span in telemetry.spans if span.name == "node meets"]
+    assert sorted(map(str, outcomes)) == ["failure", "success"]
+
+
+def test_memory_of_ended_runs_is_let_go(telemetry: CapturedTelemetry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exception of a run is not kept alive."""
+    # Hamilton logs the exception, and pytest keeps what is logged.
+    monkeypatch.setattr(logging.getLogger("hamilton.execution.graph_functions"), "disabled", True)
+
+    class Held(Exception):
+        pass
+
+    references: list[weakref.ref[Held]] = []
+
+    def raises(start: int) -> int:
+        error = Held()
+        references.append(weakref.ref(error))
+        raise error
+
+    dr = driver_of(raises, adapters=[telemetry.adapter("d")])
+    for _ in range(3):
+        with suppress(Held):
+            dr.execute(["raises"], inputs={"start": 1})
+    gc.collect()
+    assert [reference() for reference in references] == [None] * 3

@@ -233,3 +233,19 @@ dr.execute(["dies"], inputs={{"start": 1}})
     metrics = ExportMetricsServiceRequest.FromString(dict(received)["/v1/metrics"])
     names = {m.name for r in metrics.resource_metrics for s in r.scope_metrics for m in s.metrics}
     assert names == {"hamilton.run.starts"}
+
+
+def test_the_local_store_stays_where_it_was(tmp_path: Path) -> None:
+    """A program that changes its directory keeps the store that was checked at the start."""
+    (tmp_path / "elsewhere").mkdir()
+    done = run_python(PIPELINE + "import os; hamilton_otel.configure(); os.chdir('elsewhere'); run()", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert open_store(tmp_path / ".hamilton-otel").run("latest").outcome == "success"
+
+
+def test_flush_tells_whether_all_was_delivered(tmp_path: Path) -> None:
+    """`flush()` returns False where nothing listens, True where the store takes it."""
+    code = "hamilton_otel.configure({target}); run(); print(hamilton_otel.flush(10))"
+    endpoint = f"http://127.0.0.1:{free_port()}"
+    assert run_python(PIPELINE + code.format(target=f"endpoint={endpoint!r}"), tmp_path).stdout == "False\n"
+    assert run_python(PIPELINE + code.format(target="local_store='store'"), tmp_path).stdout == "True\n"

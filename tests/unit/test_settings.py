@@ -111,6 +111,12 @@ def test_malformed_variables_are_hidden_and_restored(monkeypatch: pytest.MonkeyP
     assert os.environ["OTEL_BSP_SCHEDULE_DELAY"] == "x"
 
 
+def test_a_malformed_endpoint_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a wrong endpoint is ignored, telemetry goes where it goes without one."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "nonsense")
+    assert settings.load(profile="prod").exporters["traces"] == ("local",)
+
+
 def test_grpc_endpoints_may_lack_a_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
     """`host:port` is a target where the protocol is gRPC."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")

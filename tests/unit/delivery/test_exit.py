@@ -18,3 +18,9 @@ def test_an_action_that_hangs_is_left_behind() -> None:
     assert monotonic() - begin < 5
     assert done.is_set()
     release.set()
+
+
+def test_an_action_that_returns_false_has_failed() -> None:
+    """An export that was refused is no success."""
+    assert not run_within(5, [lambda: True, lambda: False])
+    assert run_within(5, [lambda: None])
