@@ -3,6 +3,10 @@
 ``DaskGraphAdapter`` runs the function later, in a worker, when the hooks have long been called: a stand-in is in place
 from a node's pre hook to its post hook. ``GracefulErrorAdapter`` swallows its exception: a stand-in stays on the node.
 Not for any other adapter: the hooks tell the truth there.
+
+A limit under ``DaskGraphAdapter``: Dask names a task by its node and inputs alone, so of two runs with the same
+inputs that overlap, or follow each other at once, it may execute a node once for both, or record it in the other's
+trace.
 """
 
 from __future__ import annotations
