@@ -75,7 +75,7 @@ def test_an_unreachable_endpoint_is_said_once_and_exit_is_bounded(tmp_path: Path
     without = perf_counter() - begin
     begin = perf_counter()
     done = run_python(PIPELINE + f"hamilton_otel.configure(endpoint={endpoint!r}, exit_timeout=1); run(20)", tmp_path)
-    assert perf_counter() - begin < without + 1 + 2  # the budget, and the import of exporters on a loaded machine
+    assert perf_counter() - begin < without + 1 + 4  # the budget, and the import of exporters on a loaded machine
     assert (baseline.returncode, done.returncode) == (0, 0)
     (line,) = done.stderr.splitlines()
     assert endpoint in line
@@ -204,6 +204,12 @@ class _Receiver(BaseHTTPRequestHandler):
         self.send_response(200)
         self.end_headers()
 
+    def do_GET(self) -> None:
+        paths = {path for path, _ in self.server.received}  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(str(len(paths)).encode())
+
     def log_message(self, *arguments: object) -> None: ...
 
 
@@ -213,13 +219,15 @@ def test_the_start_of_a_run_is_exported_while_it_runs(tmp_path: Path) -> None:
         server.received = []  # type: ignore[attr-defined]
         threading.Thread(target=server.serve_forever, daemon=True).start()
         code = f"""
-import os, time
+import os, time, urllib.request
 from hamilton import ad_hoc_utils, driver
 import hamilton_otel
 hamilton_otel.configure(endpoint="http://127.0.0.1:{server.server_port}")
 
 def dies(start: int) -> int:
-    time.sleep(1.5)
+    deadline = time.monotonic() + 20
+    while urllib.request.urlopen("http://127.0.0.1:{server.server_port}").read() != b"2" and time.monotonic() < deadline:
+        time.sleep(0.05)
     os._exit(9)
 
 module = ad_hoc_utils.create_temporary_module(dies)
