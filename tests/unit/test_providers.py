@@ -226,7 +226,8 @@ hamilton_otel.configure(endpoint="http://127.0.0.1:{server.server_port}")
 
 def dies(start: int) -> int:
     deadline = time.monotonic() + 20
-    while urllib.request.urlopen("http://127.0.0.1:{server.server_port}").read() != b"2" and time.monotonic() < deadline:
+    address = "http://127.0.0.1:{server.server_port}"
+    while urllib.request.urlopen(address).read() != b"2" and time.monotonic() < deadline:
         time.sleep(0.05)
     os._exit(9)
 
