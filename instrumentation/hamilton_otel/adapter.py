@@ -32,9 +32,34 @@ if TYPE_CHECKING:
 providers.before_exit(abandoned.end_all)
 
 
+class RunHooks(base.BasePreGraphExecute, base.BasePostGraphExecute):
+    """Opens and closes runs: the hooks that both drivers call alike."""
+
+    recorder: Recorder
+
+    def pre_graph_execute(
+        self,
+        *,
+        run_id: str,
+        graph: FunctionGraph,
+        final_vars: list[str],
+        inputs: dict[str, Any] | None,
+        overrides: dict[str, Any] | None,
+    ) -> None:
+        """Open the run, if there is anything to tell it to."""
+        with guard("pre_graph_execute"):
+            self.recorder.run_started(run_id, graph, outputs=final_vars, inputs=inputs or (), overrides=overrides or ())
+
+    def post_graph_execute(
+        self, *, run_id: str, graph: FunctionGraph, success: bool, error: Exception | None, results: Any
+    ) -> None:
+        """Close the run."""
+        with guard("post_graph_execute"):
+            self.recorder.run_finished(run_id, success, error)
+
+
 class TelemetryAdapter(
-    base.BasePreGraphExecute,
-    base.BasePostGraphExecute,
+    RunHooks,
     base.BasePreTaskSubmission,
     base.BasePreTaskExecute,
     base.BasePostTaskExecute,
@@ -107,26 +132,6 @@ class TelemetryAdapter(
     def execute(self, run_id: str, info: NodeInfo, function: Callable[..., Any], inputs: Mapping[str, Any]) -> Any:
         """Call a node's function inside its span, for an adapter that has it called after the hooks."""
         return self.recorder.execute(run_id, info, function, inputs)
-
-    def pre_graph_execute(
-        self,
-        *,
-        run_id: str,
-        graph: FunctionGraph,
-        final_vars: list[str],
-        inputs: dict[str, Any] | None,
-        overrides: dict[str, Any] | None,
-    ) -> None:
-        """Open the run, if there is anything to tell it to."""
-        with guard("pre_graph_execute"):
-            self.recorder.run_started(run_id, graph, outputs=final_vars, inputs=inputs or (), overrides=overrides or ())
-
-    def post_graph_execute(
-        self, *, run_id: str, graph: FunctionGraph, success: bool, error: Exception | None, results: Any
-    ) -> None:
-        """Close the run."""
-        with guard("post_graph_execute"):
-            self.recorder.run_finished(run_id, success, error)
 
     def pre_task_submission(
         self,

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 from hamilton.lifecycle import base
 
 from . import providers
-from .adapter import checked
+from .adapter import RunHooks, checked
 from .guard import guard
 from .recorder import Recorder
 from .sinks import sinks_for
 
 if TYPE_CHECKING:
-    from hamilton.graph import FunctionGraph
     from hamilton.node import Node
     from opentelemetry._logs import LoggerProvider
     from opentelemetry.metrics import MeterProvider
@@ -55,40 +54,16 @@ def async_adapters(
     return SchedulingAdapter(recorder), BodyAdapter(recorder)
 
 
-class SchedulingAdapter(
-    base.BasePreGraphExecute, base.BasePostGraphExecute, base.BasePreNodeExecute, base.BasePostNodeExecute
-):
+class SchedulingAdapter(RunHooks, base.BasePreNodeExecute, base.BasePostNodeExecute):
     """Opens and closes runs, and makes each node's context the one that its coroutine inherits."""
 
     def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
-
-    def pre_graph_execute(
-        self,
-        *,
-        run_id: str,
-        graph: FunctionGraph,
-        final_vars: list[str],
-        inputs: dict[str, Any] | None,
-        overrides: dict[str, Any] | None,
-    ) -> None:
-        """Open the run."""
-        with guard("pre_graph_execute"):
-            self._recorder.run_started(
-                run_id, graph, outputs=final_vars, inputs=inputs or (), overrides=overrides or ()
-            )
-
-    def post_graph_execute(
-        self, *, run_id: str, graph: FunctionGraph, success: bool, error: Exception | None, results: Any
-    ) -> None:
-        """Close the run."""
-        with guard("post_graph_execute"):
-            self._recorder.run_finished(run_id, success, error)
+        self.recorder = recorder
 
     def pre_node_execute(self, *, run_id: str, node_: Node, kwargs: dict[str, Any], task_id: str | None = None) -> None:
         """Make the node's context current: its coroutine is made next."""
         with guard("pre_node_execute"):
-            self._recorder.node_scheduled(run_id, node_)
+            self.recorder.node_scheduled(run_id, node_)
 
     def post_node_execute(
         self,
@@ -103,21 +78,21 @@ class SchedulingAdapter(
     ) -> None:
         """Restore the context: *result* is the node's coroutine, as a task."""
         with guard("post_node_execute"):
-            self._recorder.node_made(run_id, node_, result)
+            self.recorder.node_made(run_id, node_, result)
 
 
 class BodyAdapter(base.BasePreNodeExecuteAsync, base.BasePostNodeExecuteAsync):
     """Opens and closes each node around its body."""
 
     def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
+        self.recorder = recorder
 
     async def pre_node_execute(
         self, *, run_id: str, node_: Node, kwargs: dict[str, Any], task_id: str | None = None
     ) -> None:
         """Open the node: its inputs are there."""
         with guard("pre_node_execute"):
-            self._recorder.node_awaited(run_id, node_, kwargs)
+            self.recorder.node_awaited(run_id, node_, kwargs)
 
     async def post_node_execute(
         self,
@@ -132,4 +107,4 @@ class BodyAdapter(base.BasePreNodeExecuteAsync, base.BasePostNodeExecuteAsync):
     ) -> None:
         """Close the node."""
         with guard("post_node_execute"):
-            self._recorder.node_finished(run_id, node_, error, result, None)
+            self.recorder.node_finished(run_id, node_, error, result, None)

@@ -145,7 +145,7 @@ def portable_configuration() -> dict[str, Any] | None:
         return None
     arguments = {name: value for name, value in _installed.arguments.items() if value is not None}
     if _installed.writes_locally():
-        arguments["local_store"] = str(_installed.settings.local_store.absolute())
+        arguments["local_store"] = str(_installed.settings.local_store)
     variables = {name: value for name, value in os.environ.items() if name.startswith(("OTEL_", "HAMILTON_OTEL_"))}
     return {"arguments": arguments, "variables": variables}
 

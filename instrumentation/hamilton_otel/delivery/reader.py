@@ -37,7 +37,6 @@ class HeartbeatReader(MetricReader):
         self._interval = interval
         self._pending: deque[MetricsData] = deque(maxlen=MAX_PENDING)
         self._stop = threading.Event()
-        self._collecting = threading.RLock()
         self._exporting = threading.Lock()
         self._started = False
         _register_at_fork(self)
@@ -59,8 +58,7 @@ class HeartbeatReader(MetricReader):
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         """Collect and export; return whether everything was accepted."""
-        with self._collecting:
-            self.collect(timeout_millis)
+        self.collect(timeout_millis)
         return self._export(timeout_millis)
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
@@ -88,15 +86,8 @@ class HeartbeatReader(MetricReader):
             with guard("export of metrics"):
                 self.force_flush()
 
-    def _before_fork(self) -> None:
-        self._collecting.acquire()
-
-    def _after_fork_in_parent(self) -> None:
-        self._collecting.release()
-
     def _after_fork_in_child(self) -> None:
         """Begin anew: other threads may have held any lock, and what the parent has counted is the parent's."""
-        self._collecting = threading.RLock()
         self._exporting = threading.Lock()
         self._pending.clear()
         self._started = False
@@ -109,15 +100,10 @@ class HeartbeatReader(MetricReader):
 def _register_at_fork(reader: HeartbeatReader) -> None:
     known = weakref.ref(reader)
 
-    def call(method: str) -> None:
+    def begin_anew() -> None:
         found = known()
         if found is not None:
-            getattr(found, method)()
+            found._after_fork_in_child()
 
-    if not hasattr(os, "register_at_fork"):  # Windows, which cannot fork
-        return
-    os.register_at_fork(
-        before=lambda: call("_before_fork"),
-        after_in_parent=lambda: call("_after_fork_in_parent"),
-        after_in_child=lambda: call("_after_fork_in_child"),
-    )
+    if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
+        os.register_at_fork(after_in_child=begin_anew)
