@@ -1,6 +1,7 @@
-"""The command line: `python -m stack build`, `up` and `path`; the work is done by the other modules."""
+"""The command line: `python -m stack build`, `up`, `drain` and `path`; the work is done by the other modules."""
 
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterable
@@ -14,8 +15,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from .build import Cache
+from .drain import Drain
 from .errors import StackError
-from .ports import Ports
+from .ports import HOST, Ports
 from .progress import build_missing
 from .recipes import ROOT
 from .servers import Server, Stack
@@ -44,6 +46,10 @@ def path(binary: Annotated[str, typer.Argument(help="For example promtool.")]) -
 @app.command()
 def up(
     data: Annotated[Path, typer.Option(help="Where the servers keep their data between starts.")] = DATA,
+    collector_config: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, help="File that is merged over the Collector's config.yaml; may be repeated."),
+    ] = None,
 ) -> None:
     """Build what is missing, run all servers, and stop them at Ctrl-C."""
     ports = Ports.default()
@@ -52,7 +58,7 @@ def up(
     build_missing(cache, console=console)
     for number in STOP_SIGNALS:
         signal.signal(number, _interrupt)
-    stack = Stack(data, ports, cache=cache)
+    stack = Stack(data, ports, cache=cache, collector_configs=collector_config or ())
     console.print("Starting the servers.")
     try:
         with stack:
@@ -65,6 +71,44 @@ def up(
             raise StackError(f"{first_to_stop.name} stopped by itself, so all stop; {first_to_stop.last_words()}")
     except KeyboardInterrupt:
         console.print("Stopped.")
+
+
+@app.command()
+def drain(
+    command: Annotated[list[str], typer.Argument(help="What stops the Collector: `docker compose stop collector`.")],
+    otlp: Annotated[str | None, typer.Option("--grpc", help="Host and port of the Collector's gRPC.")] = None,
+    prometheus: Annotated[str | None, typer.Option(help="URL of the Prometheus that scrapes it.")] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(envvar="OTEL_EXPORTER_OTLP_CERTIFICATE", help="Authority, where it wants TLS.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds that each step may take.")] = 60,
+) -> None:
+    """Stop the Collector without losing a count: close its intake, wait for a scrape, let it end."""
+    ports = Ports.default()
+    plan = Drain(
+        otlp or f"{HOST}:{ports.otlp_grpc}", prometheus or f"http://{HOST}:{ports.prometheus}", certificate, timeout
+    )
+    stopping: list[subprocess.Popen[bytes]] = []
+
+    def stop() -> None:
+        try:
+            stopping.append(subprocess.Popen(command))
+        except OSError as error:
+            raise StackError(
+                f"{command[0]} cannot be run ({error.strerror}): correct the command after `--`."
+            ) from error
+
+    with console.status("") as status:
+
+        def say(step: str) -> None:
+            console.print(f"{step}.")
+            status.update(step)
+
+        plan.stop(stop, say)
+        code = stopping[0].wait()
+    if code:
+        raise StackError(f"`{' '.join(command)}` ended with {code}: see what it said above.")
+    console.print("Drained; start the Collector again as usual.")
 
 
 def addresses(stack: Stack) -> Table:

@@ -1,10 +1,11 @@
 """The running servers, together and one by one, for `python -m stack up` and for tests; builds nothing."""
 
 import os
+import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,6 +15,7 @@ from honcho.environ import parse_procfile
 from honcho.process import Popen
 
 from .build import Cache
+from .drain import Drain
 from .errors import StackError
 from .ports import HOST, Ports
 from .recipes import ROOT
@@ -108,8 +110,9 @@ class Stack:
         cache: Cache | None = None,
         settings: Mapping[str, str] | None = None,
         scrape_interval: str | None = None,
+        collector_configs: Sequence[Path] = (),
     ):
-        """`settings` are environment variables for the servers, such as LIVE_EXPIRATION."""
+        """`settings` are environment variables for the servers; `collector_configs` are merged over config.yaml."""
         self.directory = directory.resolve()
         self.ports = ports or Ports.default()
         self._scrape_interval = scrape_interval
@@ -123,6 +126,7 @@ class Stack:
             "prometheus": f"{self.prometheus}/-/ready",
         }
         commands = parse_procfile((ROOT / "stack" / "Procfile").read_text()).processes
+        commands["collector"] += "".join(f" --config={shlex.quote(str(path.resolve()))}" for path in collector_configs)
         self.servers: Mapping[str, Server] = {
             name: Server(name, command, variables, ready[name], self.directory / "logs" / f"{name}.log")
             for name, command in commands.items()
@@ -154,6 +158,12 @@ class Stack:
             server.terminate()
         for server in self.servers.values():
             server.stop()
+
+    def drain(self) -> None:
+        """Stop the Collector when all that it has counted is in Prometheus."""
+        collector = self.servers["collector"]
+        Drain(f"{HOST}:{self.ports.otlp_grpc}", self.prometheus).stop(collector.terminate)
+        collector.stop()
 
     def __enter__(self) -> Self:
         try:
