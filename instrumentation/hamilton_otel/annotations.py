@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import capture, current
+from . import current
 from .events import notify
 from .guard import guard
 
@@ -12,7 +12,8 @@ from .guard import guard
 def annotate(**attributes: Any) -> None:
     """Add attributes to the span of the node that is running.
 
-    Values other than text, numbers and booleans become text, shortened. Outside a node nothing happens.
+    Values other than text, numbers and booleans become text; all text is shortened, without secrets. Outside a node
+    nothing happens.
 
     .. code-block:: python
 
@@ -24,7 +25,7 @@ def annotate(**attributes: Any) -> None:
     with guard("annotate"):
         node = current.node()
         if node is not None:
-            node.span.set_attributes({key: capture.tag(value) for key, value in attributes.items()})
+            node.span.set_attributes(node.run.capture.attributes(attributes))
 
 
 def record_retry(error: BaseException) -> None:

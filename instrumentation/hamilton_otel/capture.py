@@ -1,4 +1,4 @@
-"""What may leave the process: types, shapes and sizes, never values; everything shortened.
+"""What may leave the process: types, shapes, sizes; values only by explicit policy; all of it short, without secrets.
 
 Not for deciding when something is recorded: the sinks ask, this module answers. Whatever a user's object does when it
 is looked at (raise, lie, take long) stays here.
@@ -8,17 +8,26 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from itertools import islice
 from typing import Any, Final
 
 from . import semconv
+from .redaction import MAX_SCANNED, Redactor
+from .settings import CapturePolicy
+from .values import Writer
 
 Value = str | bool | int | float
 Attributes = dict[str, Value]
 
 MAX_TEXT: Final = 1_000
 MAX_STACKTRACE: Final = 8_000
+MAX_FRAMES: Final = 100
+"""Innermost frames of a stack trace; formatting the thousand of an endless recursion takes 15 ms."""
 MAX_INPUTS: Final = 50
+MAX_VALUES: Final = 8_000
+"""Characters for the values of all inputs of a node."""
 MAX_INTEGER: Final = 2**63
 """OTLP's integers have 64 bits."""
 _SIZED = (list, tuple, dict, set, frozenset)
@@ -46,13 +55,99 @@ def qualified_name(kind: type) -> str:
 
 
 def tag(value: Any) -> Value:
-    """Return *value* as an attribute: numbers and booleans as they are, everything else as short text."""
-    if isinstance(value, (bool, float)) or (isinstance(value, int) and abs(value) < MAX_INTEGER):
-        return value
-    try:
-        return shorten(value if isinstance(value, str) else str(value))
-    except Exception:
-        return f"({qualified_name(type(value))}, which could not be read)"
+    """Return *value* as an attribute: numbers and booleans as they are, everything else as text.
+
+    What the text may hold, and at what length, is for :meth:`Capture.attributes`.
+    """
+    kind = type(value)
+    if kind is bool:
+        return bool(value)
+    if issubclass(kind, float):
+        return float.__float__(value)
+    number = _integer(value)
+    if number is not None and abs(number) < MAX_INTEGER:
+        return number
+    return shorten(_text(value, f"({qualified_name(kind)}, which could not be read)"), MAX_SCANNED)
+
+
+class Capture:
+    """Applies a policy: what is asked for here may leave the process as it is."""
+
+    def __init__(self, policy: CapturePolicy) -> None:
+        self.policy = policy
+        self._redactor = Redactor(policy.redact_keys, policy.redact_patterns, policy.safe_keys)
+        self._writer = Writer(self._redactor, policy.max_text, policy.max_items, describe)
+
+    @classmethod
+    @lru_cache(100)
+    def of(cls, policy: CapturePolicy) -> Capture:
+        """Return the one that applies *policy*."""
+        return cls(policy)
+
+    def text(self, text: str, limit: int | None = None) -> str:
+        """Return *text* without secrets, shortened to *limit* (default: the policy's) characters."""
+        return shorten(self._redactor.text(text), self.policy.max_text if limit is None else limit)
+
+    def attributes(self, given: Mapping[str, Any]) -> Attributes:
+        """Return tags or annotations without secrets, shortened."""
+        return {key: self._attribute(key, value) for key, value in given.items()}
+
+    def field(self, key: str, value: Any) -> Any:
+        """Return a field of a log record without secrets, and what mappings and lists in it hold, shortened."""
+        limit = MAX_STACKTRACE if key == semconv.EXCEPTION_STACKTRACE else self.policy.max_text
+        return _shortened(self._redactor.value(key, value), limit)
+
+    def body(self, body: Any) -> Any:
+        """Return the body of a log record without secrets, shortened; what could not be sent becomes text."""
+        if body is None or isinstance(body, (bool, int, float, bytes, Mapping, list, tuple)):
+            return self.field("", body)
+        return self.text(str(tag(body)), MAX_STACKTRACE)
+
+    def summarize(self, name: str, result: Any) -> Attributes:
+        """Return type, rows, columns and size of the result of the node *name*; its value where that is allowed."""
+        summary = summarize(result)
+        if self.policy.values:
+            summary[semconv.RESULT_VALUE] = self._writer.write(name, result)
+        return summary
+
+    def run_inputs(self, inputs: Any) -> Attributes:
+        """Return the values of a run's inputs by attribute, nothing where values are not allowed."""
+        if not self.policy.values or not isinstance(inputs, Mapping):
+            return {}
+        return {
+            f"{semconv.RUN_INPUT}.{shorten(str(name), 200)}": self._writer.write(str(name), value)
+            for name, value in islice(inputs.items(), MAX_INPUTS)
+        }
+
+    def node_inputs(self, inputs: Mapping[str, Any]) -> str:
+        """Return a JSON object ``{name: "type [rows x columns]"}``; ``... = value`` where values are allowed."""
+        described: dict[str, str] = {}
+        room = MAX_VALUES if self.policy.values else 0
+        for name, value in islice(inputs.items(), MAX_INPUTS):
+            text = describe(value)
+            if room > 0:
+                written = self._writer.write(str(name), value)[:room]
+                room -= len(written)
+                text = written if written == text else f"{text} = {written}"
+            described[shorten(str(name), 200)] = text
+        return json.dumps(described)
+
+    def describe_exception(self, error: BaseException) -> Attributes:
+        """Return ``exception.type``, ``.message`` and ``.stacktrace`` of *error*, whatever its ``__str__`` does."""
+        return {
+            semconv.EXCEPTION_TYPE: qualified_name(type(error)),
+            semconv.EXCEPTION_MESSAGE: self.exception_message(error),
+            semconv.EXCEPTION_STACKTRACE: self.text(_stacktrace(error), MAX_STACKTRACE),
+        }
+
+    def exception_message(self, error: BaseException) -> str:
+        """Return the message of *error*."""
+        return self.text(_text(error, "(the exception's message could not be read)"))
+
+    def _attribute(self, key: str, value: Any) -> Value:
+        plain = tag(value)
+        safe: Value = self._redactor.value(key, plain)
+        return shorten(safe, self.policy.max_text) if isinstance(safe, str) else safe
 
 
 def summarize(result: Any) -> Attributes:
@@ -63,37 +158,17 @@ def summarize(result: Any) -> Attributes:
         summary[semconv.RESULT_ROWS] = rows
     if columns is not None:
         summary[semconv.RESULT_COLUMNS] = columns
-    size = _attribute(result, "nbytes")
-    if isinstance(size, int) and 0 <= size < MAX_INTEGER:
-        summary[semconv.RESULT_SIZE] = int(size)
+    size = _integer(_attribute(result, "nbytes"))
+    if size is not None and 0 <= size < MAX_INTEGER:
+        summary[semconv.RESULT_SIZE] = size
     return summary
 
 
-def describe_inputs(inputs: Mapping[str, Any]) -> str:
-    """Return a JSON object ``{name: "type"}`` or ``{name: "type [rows x columns]"}`` for a node's inputs."""
-    described: dict[str, str] = {}
-    for name, value in list(inputs.items())[:MAX_INPUTS]:
-        rows, columns = _shape(value)
-        shape = "" if rows is None else f" [{rows}]" if columns is None else f" [{rows} x {columns}]"
-        described[shorten(str(name), 200)] = qualified_name(type(value)) + shape
-    return json.dumps(described)
-
-
-def describe_exception(error: BaseException) -> Attributes:
-    """Return ``exception.type``, ``.message`` and ``.stacktrace`` of *error*, whatever its ``__str__`` does."""
-    return {
-        semconv.EXCEPTION_TYPE: qualified_name(type(error)),
-        semconv.EXCEPTION_MESSAGE: exception_message(error),
-        semconv.EXCEPTION_STACKTRACE: shorten(_stacktrace(error), MAX_STACKTRACE),
-    }
-
-
-def exception_message(error: BaseException) -> str:
-    """Return the message of *error*, shortened."""
-    try:
-        return shorten(str(error))
-    except Exception:
-        return "(the exception's message could not be read)"
+def describe(value: Any) -> str:
+    """Return type and shape of *value*: ``type``, ``type [rows]`` or ``type [rows x columns]``."""
+    rows, columns = _shape(value)
+    shape = "" if rows is None else f" [{rows}]" if columns is None else f" [{rows} x {columns}]"
+    return qualified_name(type(value)) + shape
 
 
 def bounded_json(items: Iterable[Any], limit: int) -> tuple[str, bool]:
@@ -109,32 +184,55 @@ def bounded_json(items: Iterable[Any], limit: int) -> tuple[str, bool]:
     return f"[{','.join(parts)}]", False
 
 
+def _shortened(value: Any, limit: int) -> Any:
+    if isinstance(value, str):
+        return shorten(value, limit)
+    if isinstance(value, dict):
+        return {name: _shortened(item, limit) for name, item in value.items()}
+    return [_shortened(item, limit) for item in value] if isinstance(value, list) else value
+
+
 def _stacktrace(error: BaseException) -> str:
     try:
-        return "".join(traceback.format_exception(error))
+        return "".join(traceback.format_exception(error, limit=-MAX_FRAMES))
     except Exception:
-        return "".join(traceback.format_tb(error.__traceback__))
+        return "".join(traceback.format_tb(error.__traceback__, limit=-MAX_FRAMES))
 
 
 def _attribute(value: Any, name: str) -> Any:
     """Return an attribute that the value's type declares: a proxy's ``__getattr__`` may do anything, for any time."""
+    return _safely(lambda: getattr(value, name) if hasattr(type(value), name) else None, None)
+
+
+def _text(value: Any, unreadable: str) -> str:
+    """Return *value* as text of Python's own type: a subclass may have methods that raise."""
+    return str(_safely(lambda: str.__str__(value if issubclass(type(value), str) else str(value)), unreadable))
+
+
+def _integer(value: Any) -> int | None:
+    """Return *value* as a number of Python's own type, None where it is no integer."""
+    return int.__index__(value) if issubclass(type(value), int) else None
+
+
+def _safely(look: Callable[[], Any], otherwise: Any) -> Any:
     try:
-        return getattr(value, name) if hasattr(type(value), name) else None
+        return look()
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException:  # such as the panic of a library written in Rust
-        return None
+        return otherwise
 
 
 def _shape(value: Any) -> tuple[int | None, int | None]:
     if issubclass(type(value), _SIZED):
-        try:
-            return len(value), None
-        except Exception:
-            return None, None
+        return _safely(lambda: len(value), None), None
     shape = _attribute(value, "shape")
     if not issubclass(type(shape), tuple):
         return None, None
-    sizes = [int(size) if isinstance(size, int) else None for size in shape[:2]]
+    sizes = [_integer(size) for size in tuple.__getitem__(shape, slice(2))]
     rows, columns = [*sizes, None, None][:2]
     return rows, columns
+
+
+DEFAULT: Final = Capture.of(CapturePolicy())
+"""What leaves the process where nobody says otherwise."""

@@ -12,14 +12,16 @@ from typing import Any, Final
 
 from opentelemetry._logs import LogRecord
 from opentelemetry.instrumentation.logging.handler import LoggingHandler
-from opentelemetry.instrumentation.structlog import StructlogInstrumentor
+from opentelemetry.instrumentation.structlog import StructlogInstrumentor, StructlogProcessor
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled, unwrap
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor, ReadWriteLogRecord
 from wrapt import FunctionWrapper, wrap_function_wrapper
 
-from . import capture, current, semconv
+from . import current, semconv
+from .capture import DEFAULT, Capture
 from .events import NodeExecution, RunExecution, TaskExecution
 from .guard import guard
+from .redaction import REDACTED
 
 _NOT_THE_USERS: Final = (
     "opentelemetry",
@@ -33,28 +35,32 @@ _NOT_THE_USERS: Final = (
 
 
 class RunContextProcessor(LogRecordProcessor):
-    """Adds the ids of the run and node to every record that is emitted inside one."""
+    """Adds the ids of the run and node to every record that is emitted inside one, and takes secrets out of all.
+
+    :param policy: what may leave the process outside runs; inside, the run's own policy counts.
+    """
+
+    def __init__(self, policy: Capture = DEFAULT) -> None:
+        self._policy = policy
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
-        """Add what the record's own context knows; shorten what Loki would refuse."""
-        record = log_record.log_record
-        _shorten(record)
+        """Add what the record's own context knows; take out and shorten what may not leave as it is."""
+        record, scope = log_record.log_record, log_record.instrumentation_scope
         execution = current.execution(record.context)
-        if isinstance(execution, NodeExecution):
-            run, node_name = execution.run, execution.info.name
-        elif isinstance(execution, TaskExecution):
-            run, node_name = execution.run, None
-        elif isinstance(execution, RunExecution):
-            run, node_name = execution, None
+        if isinstance(execution, (NodeExecution, TaskExecution)):
+            run: RunExecution | None = execution.run
         else:
-            return
+            run = execution if isinstance(execution, RunExecution) else None
+        if scope is None or scope.name != semconv.SCOPE:
+            limit = log_record.limits.max_log_record_attribute_length
+            _clean(record, run.capture if run is not None else self._policy, limit)
         attributes = record.attributes
-        if attributes is None or semconv.RUN_ID in attributes:
+        if run is None or attributes is None or semconv.RUN_ID in attributes:
             return
         attributes[semconv.RUN_ID] = run.id  # type: ignore[index]
         attributes[semconv.DAG_NAME] = run.dag.name  # type: ignore[index]
-        if node_name is not None:
-            attributes[semconv.NODE_NAME] = node_name  # type: ignore[index]
+        if isinstance(execution, NodeExecution):
+            attributes[semconv.NODE_NAME] = execution.info.name  # type: ignore[index]
 
     def shutdown(self) -> None:
         """Nothing is held."""
@@ -80,6 +86,8 @@ def install(provider: LoggerProvider) -> None:
     structlog_bridge = StructlogInstrumentor()
     if not structlog_bridge.is_instrumented_by_opentelemetry:
         structlog_bridge.instrument(logger_provider=provider)
+    if not isinstance(StructlogProcessor.__call__, FunctionWrapper):
+        wrap_function_wrapper(StructlogProcessor, "__call__", _guarded)
     handler = _Handler(logger_provider=provider)
     handler.addFilter(_is_the_users)
 
@@ -92,13 +100,22 @@ def install(provider: LoggerProvider) -> None:
         wrap_function_wrapper(logging.Logger, "callHandlers", tap)
 
 
-def _shorten(record: LogRecord) -> None:
-    if isinstance(record.body, str):
-        record.body = capture.shorten(record.body, capture.MAX_STACKTRACE)
-    for name, value in dict(record.attributes or {}).items():
-        if isinstance(value, str) and len(value) > capture.MAX_TEXT and not name.startswith(semconv.OWN_PREFIX):
-            limit = capture.MAX_STACKTRACE if name == semconv.EXCEPTION_STACKTRACE else capture.MAX_TEXT
-            record.attributes[name] = capture.shorten(value, limit)  # type: ignore[index]
+def _clean(record: LogRecord, policy: Capture, limit: int | None) -> None:
+    """Take secrets out of a record that is not ours, whose texts the SDK has cut at *limit*; all of it on failure."""
+    body, attributes = record.body, dict(record.attributes or {})
+    record.body = REDACTED
+    for name in attributes:
+        record.attributes[name] = REDACTED  # type: ignore[index]
+    with guard("redaction of a log record"):
+        record.body = policy.body(body)
+        for name, value in attributes.items():
+            record.attributes[name] = policy.field(name, _uncut(value, limit))  # type: ignore[index]
+
+
+def _uncut(value: Any, limit: int | None) -> Any:
+    """Return *value* without its last word where it was cut there: half a secret is not recognized."""
+    is_cut = limit is not None and isinstance(value, str) and len(value) >= limit
+    return value.rpartition(" ")[0] if is_cut else value
 
 
 def uninstall() -> None:
@@ -106,7 +123,15 @@ def uninstall() -> None:
     structlog_bridge = StructlogInstrumentor()
     if structlog_bridge.is_instrumented_by_opentelemetry:
         structlog_bridge.uninstrument()
+    unwrap(StructlogProcessor, "__call__")
     unwrap(logging.Logger, "callHandlers")
+
+
+def _guarded(call: Any, handler: StructlogProcessor, args: Any, kwargs: Any) -> Any:
+    """Hand an event on to structlog's next processor, whatever becomes of it here."""
+    with guard("structlog bridge"):
+        return call(*args, **kwargs)
+    return args[-1]
 
 
 def _is_the_users(record: logging.LogRecord) -> bool:

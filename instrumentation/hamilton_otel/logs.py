@@ -21,6 +21,9 @@ from .version import VERSION
 MAX_DEFINITION: Final = 48_000
 """Characters for the nodes and for the edges of ``hamilton.dag.defined``; Loki refuses lines that are much larger."""
 
+MAX_DEFINED: Final = 1_000
+"""DAG versions that are remembered as written; then they are written again."""
+
 MAX_OUTPUTS: Final = 8_000
 """Characters for the names of a run's outputs."""
 
@@ -57,13 +60,18 @@ class LogSink(Sink):
             semconv.RUN_DURATION: run.seconds,
             semconv.RUN_NODE_COUNT: run.node_count,
             semconv.RUN_FAILED_NODE_COUNT: run.failed_node_count,
-            **_ending(run),
+            **_ending(run, run.capture),
         }
         self._emit(_RUN_ENDED[run.outcome], run.context, run.ended_at, attributes)
 
     def run_resumed(self, run: RunExecution) -> None:
         """Write that the run resumes one that failed."""
         self._emit(semconv.RUN_RESUMED_EVENT, run.context, time_ns(), _run_attributes(run))
+
+    def limit_reached(self, run: RunExecution, limit: str) -> None:
+        """Write which limit the run has reached."""
+        attributes = {semconv.DAG_NAME: run.dag.name, semconv.RUN_ID: run.id, semconv.LIMIT: limit}
+        self._emit(semconv.LIMIT_REACHED, run.context, time_ns(), attributes)
 
     def node_started(self, node: NodeExecution) -> None:
         """Write that the node starts (DEBUG)."""
@@ -73,7 +81,7 @@ class LogSink(Sink):
     def node_finished(self, node: NodeExecution) -> None:
         """Write that the node failed, with the shapes of its inputs, or that it completed (DEBUG)."""
         if node.outcome == "failure":
-            inputs = {semconv.NODE_INPUTS: capture.describe_inputs(node.inputs)}
+            inputs = {semconv.NODE_INPUTS: node.run.capture.node_inputs(node.inputs)}
             self._emit_end(semconv.NODE_FAILED, node, inputs)
         elif node.outcome == "success" and self._enabled(semconv.NODE_COMPLETED):
             self._emit_end(semconv.NODE_COMPLETED, node, node.summary)
@@ -85,7 +93,7 @@ class LogSink(Sink):
         attributes = {
             **_node_attributes(node),
             semconv.ERROR_TYPE: errors.error_type(error),
-            semconv.EXCEPTION_MESSAGE: capture.exception_message(error),
+            semconv.EXCEPTION_MESSAGE: node.run.capture.exception_message(error),
         }
         self._emit(semconv.NODE_RETRIED, node.context, time_ns(), attributes)
 
@@ -93,7 +101,7 @@ class LogSink(Sink):
         attributes = {
             **_node_attributes(node),
             semconv.NODE_DURATION: node.seconds,
-            **_ending(node),
+            **_ending(node, node.run.capture),
             **more,
         }
         self._emit(event, node.context, node.ended_at, attributes)
@@ -102,6 +110,8 @@ class LogSink(Sink):
         dag = run.dag
         if (dag.name, dag.version) in self._defined:
             return
+        if len(self._defined) >= MAX_DEFINED:
+            self._defined.clear()
         self._defined.add((dag.name, dag.version))
         nodes, nodes_cut = capture.bounded_json(
             map(_definition, dag.nodes.values()),
@@ -166,11 +176,11 @@ def _node_attributes(node: NodeExecution) -> capture.Attributes:
     }
 
 
-def _ending(execution: Execution) -> capture.Attributes:
+def _ending(execution: Execution, policy: capture.Capture) -> capture.Attributes:
     attributes: capture.Attributes = {semconv.OUTCOME: execution.outcome}
     if execution.error is not None:
         attributes[semconv.ERROR_TYPE] = errors.error_type(execution.error)
         if execution.outcome == "failure":
             attributes[semconv.ERROR_KIND] = errors.error_kind(execution.error)
-            attributes |= capture.describe_exception(execution.error)
+            attributes |= policy.describe_exception(execution.error)
     return attributes
