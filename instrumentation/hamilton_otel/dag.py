@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -15,7 +16,7 @@ from weakref import WeakKeyDictionary
 from hamilton.graph_types import hash_source_code
 from hamilton.htypes import get_type_as_string
 
-from . import capture, semconv
+from . import capture, limits, semconv
 
 if TYPE_CHECKING:
     from hamilton.graph import FunctionGraph
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 class NodeInfo:
     """What is known of a node before it runs.
 
-    ``attributes`` are its constant span attributes; ``dependencies`` the names of the nodes that it reads.
+    ``attributes`` are its constant span attributes; ``dependencies`` the names of the nodes that it reads. All names
+    are as they leave the process, shortened.
     ``is_input`` marks values given from outside (inputs and configuration), which are never executed.
     """
 
@@ -42,7 +44,10 @@ class NodeInfo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dag:
-    """A described graph. ``version`` equals Hamilton's own ``HamiltonGraph.version``."""
+    """A described graph. ``version`` equals Hamilton's own ``HamiltonGraph.version``.
+
+    ``nodes`` are found by Hamilton's own names, of any length.
+    """
 
     name: str
     version: str
@@ -53,35 +58,41 @@ class Dag:
         return [(source, node.name) for node in self.nodes.values() for source in node.dependencies]
 
 
-def describe(name: str, graph: FunctionGraph) -> Dag:
+def describe(name: str, graph: FunctionGraph, policy: capture.Capture = capture.DEFAULT) -> Dag:
     """Return the description of *graph* under the DAG name *name*."""
-    nodes = {info.name: info for info in map(describe_node, graph.nodes.values())}
-    versions = sorted(info.version for info in nodes.values() if info.version is not None)
+    nodes = {node.name: describe_node(node, policy) for node in graph.nodes.values()}
+    versions = sorted(version for version in map(_version, graph.nodes.values()) if version is not None)
     return Dag(name, hashlib.sha256(str(versions).encode()).hexdigest(), nodes)
 
 
-def describe_node(node: Node) -> NodeInfo:
-    """Return the description of one of Hamilton's nodes."""
+def describe_node(node: Node, policy: capture.Capture = capture.DEFAULT) -> NodeInfo:
+    """Return the description of one of Hamilton's nodes, with those of its tags that may leave the process."""
     functions = node.originating_functions or ()
-    version = _source_version(functions[0]) if functions else node.name if node.user_defined else None
-    tags = {str(key): capture.tag(value) for key, value in node.tags.items()}
-    kind = capture.shorten(get_type_as_string(node.type) or "", 200)
-    attributes: capture.Attributes = {semconv.NODE_NAME: node.name, semconv.NODE_TYPE: kind}
+    name, version, tags = limits.name(node.name), _version(node), policy.attributes(limits.tags(node.tags))
+    if version is not None:
+        version = limits.name(version)
+    kind = capture.shorten(get_type_as_string(node.type) or "", limits.MAX_NAME)
+    attributes: capture.Attributes = {semconv.NODE_NAME: name, semconv.NODE_TYPE: kind}
     if version is not None:
         attributes[semconv.NODE_VERSION] = version
     attributes |= {f"{semconv.NODE_TAGS}.{key}": value for key, value in tags.items()}
     if functions:
         attributes |= _code_location(functions[0])
     return NodeInfo(
-        name=node.name,
-        span_name=semconv.SPAN_NODE.format(node=capture.shorten(node.name, 200)),
+        name=name,
+        span_name=semconv.SPAN_NODE.format(node=name),
         version=version,
         type=kind,
         tags=tags,
         is_input=node.user_defined,
-        dependencies=tuple(dependency.name for dependency in node.dependencies),
+        dependencies=tuple(limits.name(dependency.name) for dependency in node.dependencies),
         attributes=attributes,
     )
+
+
+def _version(node: Node) -> str | None:
+    functions = node.originating_functions or ()
+    return _source_version(functions[0]) if functions else node.name if node.user_defined else None
 
 
 _versions: WeakKeyDictionary[Callable[..., Any], str | None] = WeakKeyDictionary()
@@ -89,12 +100,15 @@ _versions: WeakKeyDictionary[Callable[..., Any], str | None] = WeakKeyDictionary
 
 def _source_version(function: Callable[..., Any]) -> str | None:
     """Return Hamilton's hash of a function's source, remembered: ``materialize()`` makes a new graph each time."""
-    if function not in _versions:
-        try:
-            _versions[function] = hash_source_code(function, strip=True)
-        except (OSError, TypeError):  # no source, as in some notebooks
-            _versions[function] = None
-    return _versions[function]
+    with suppress(KeyError, TypeError):
+        return _versions[function]
+    try:
+        version: str | None = hash_source_code(function, strip=True)
+    except (OSError, TypeError):  # no source, as in some notebooks
+        version = None
+    with suppress(TypeError):  # an object that has no hash, or cannot be referred to weakly
+        _versions[function] = version
+    return version
 
 
 def _code_location(function: Callable[..., Any]) -> capture.Attributes:
@@ -103,7 +117,7 @@ def _code_location(function: Callable[..., Any]) -> capture.Attributes:
     if code is None:
         return {}
     return {
-        semconv.CODE_FUNCTION: f"{function.__module__}.{function.__qualname__}",
+        semconv.CODE_FUNCTION: limits.name(f"{function.__module__}.{function.__qualname__}"),
         semconv.CODE_FILE: code.co_filename,
         semconv.CODE_LINE: code.co_firstlineno,
     }

@@ -6,55 +6,64 @@ this module only records. Attributes never hold a run id, a path or a message.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
-from opentelemetry.metrics import CallbackOptions, Counter, Histogram, Meter, MeterProvider, Observation
+from opentelemetry.context import Context
+from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
 
-from . import errors, semconv
+from . import errors, limits, semconv
 from .capture import Attributes, Value
 from .events import NodeExecution, RunExecution, Sink, TaskExecution
-from .guard import guard
+from .health import health
 from .in_progress import InProgress
+from .limits import Cardinality
 from .semconv import Metric
 from .version import VERSION
 
-MAX_PREPARED: Final = 10_000
+_OVERFLOW: Final[Attributes] = {semconv.OVERFLOW: True}
 
 
 class MetricsSink(Sink):
     """Records runs and nodes with a meter of *provider*.
 
     The gauges of runs in progress stay silent until the process has lived for *heartbeat* seconds, so that short
-    processes add no series.
+    processes add no series. Each instrument has up to *cardinality_limit* sets of attributes: what is beyond is counted
+    in the set ``otel.metric.overflow``, so that sums stay exact.
     """
 
-    def __init__(self, provider: MeterProvider, heartbeat: float) -> None:
+    def __init__(self, provider: MeterProvider, heartbeat: float, cardinality_limit: int) -> None:
         meter = provider.get_meter(semconv.SCOPE, VERSION)
-        self._run_starts = _counter(meter, semconv.RUN_STARTS)
-        self._run_durations = _histogram(meter, semconv.RUN_DURATIONS)
-        self._run_failures = _counter(meter, semconv.RUN_FAILURES)
-        self._node_durations = _histogram(meter, semconv.NODE_DURATIONS)
-        self._node_failures = _counter(meter, semconv.NODE_FAILURES)
-        self._node_retries = _counter(meter, semconv.NODE_RETRIES)
-        self._run_resumes = _counter(meter, semconv.RUN_RESUMES)
-        self._cache_lookups = _counter(meter, semconv.CACHE_LOOKUPS)
-        self._cache_stores = _counter(meter, semconv.CACHE_STORES)
-        self._task_durations = _histogram(meter, semconv.TASK_DURATIONS)
-        self._task_waits = _histogram(meter, semconv.TASK_WAITS)
-        self._fanout_sizes = _histogram(meter, semconv.FANOUT_SIZES)
-        self._active, self._tasks, self._pending = (InProgress(heartbeat) for _ in range(3))
+        instrument = partial(_Instrument, meter, cardinality_limit)
+        self._run_starts = instrument(semconv.RUN_STARTS)
+        self._run_durations = instrument(semconv.RUN_DURATIONS)
+        self._run_failures = instrument(semconv.RUN_FAILURES)
+        self._node_durations = instrument(semconv.NODE_DURATIONS)
+        self._node_failures = instrument(semconv.NODE_FAILURES)
+        self._node_retries = instrument(semconv.NODE_RETRIES)
+        self._run_resumes = instrument(semconv.RUN_RESUMES)
+        self._cache_lookups = instrument(semconv.CACHE_LOOKUPS)
+        self._cache_stores = instrument(semconv.CACHE_STORES)
+        self._task_durations = instrument(semconv.TASK_DURATIONS)
+        self._task_waits = instrument(semconv.TASK_WAITS)
+        self._fanout_sizes = instrument(semconv.FANOUT_SIZES)
+        self._active, self._tasks, self._pending = (
+            InProgress(heartbeat, Cardinality(metric, cardinality_limit))
+            for metric in (semconv.RUN_ACTIVE, semconv.TASK_ACTIVE, semconv.TASK_PENDING)
+        )
         self._node_attributes: dict[tuple[str, Value | None, str, str], Attributes] = {}
-        self._observe(meter, semconv.RUN_ACTIVE, self._active.counts)
-        self._observe(meter, semconv.RUN_OLDEST_START, self._active.oldest)
-        self._observe(meter, semconv.TASK_ACTIVE, self._tasks.counts)
-        self._observe(meter, semconv.TASK_PENDING, self._pending.counts)
-        self._observe(meter, semconv.TELEMETRY_ERRORS, _observe_errors)
+        _observe(meter, semconv.RUN_ACTIVE, self._active.counts)
+        _observe(meter, semconv.RUN_OLDEST_START, self._active.oldest)
+        _observe(meter, semconv.TASK_ACTIVE, self._tasks.counts)
+        _observe(meter, semconv.TASK_PENDING, self._pending.counts)
+        for metric in semconv.TELEMETRY_METRICS:
+            _observe(meter, metric, partial(health.observations, metric))
 
     def run_started(self, run: RunExecution) -> None:
         """Count the start, and the run among those in progress."""
         attributes = _run_attributes(run)
-        self._run_starts.add(1, attributes, context=run.context)
+        self._run_starts.measure(1, attributes, run.context)
         self._active.add(run, run.id, run.started_at / 1e9)
 
     def run_finished(self, run: RunExecution) -> None:
@@ -62,15 +71,16 @@ class MetricsSink(Sink):
         attributes = _run_attributes(run)
         self._active.remove(run, run.id)
         self._pending.forget(run)
-        self._run_durations.record(run.seconds, {**attributes, semconv.OUTCOME: run.outcome}, context=run.context)
+        self._run_durations.measure(run.seconds, {**attributes, semconv.OUTCOME: run.outcome}, run.context)
         for node_name, stores in run.stores.items():
-            self._cache_stores.add(stores, {**attributes, semconv.NODE_NAME: node_name}, context=run.context)
+            named = {**attributes, semconv.NODE_NAME: limits.name(node_name)}
+            self._cache_stores.measure(stores, named, run.context)
         if run.outcome == "failure" and run.error is not None:
-            self._run_failures.add(1, {**attributes, **_error_attributes(run.error)}, context=run.context)
+            self._run_failures.measure(1, {**attributes, **_error_attributes(run.error)}, run.context)
 
     def run_resumed(self, run: RunExecution) -> None:
         """Count the run that resumes another."""
-        self._run_resumes.add(1, _run_attributes(run), context=run.context)
+        self._run_resumes.measure(1, _run_attributes(run), run.context)
 
     def task_submitted(self, run: RunExecution, task_id: str) -> None:
         """Count the task among those that wait."""
@@ -81,13 +91,13 @@ class MetricsSink(Sink):
         self._pending.remove(task.run, task.id)
         self._tasks.add(task.run, task.id, task.started_at / 1e9)
         if task.wait is not None:
-            self._task_waits.record(task.wait / 1e9, _task_attributes(task), context=task.context)
+            self._task_waits.measure(task.wait / 1e9, _task_attributes(task), task.context)
 
     def task_finished(self, task: TaskExecution) -> None:
         """Measure the task's duration."""
         self._tasks.remove(task.run, task.id)
         attributes = {**_task_attributes(task), semconv.OUTCOME: task.outcome}
-        self._task_durations.record(task.seconds, attributes, context=task.context)
+        self._task_durations.measure(task.seconds, attributes, task.context)
 
     def task_returned(self, run: RunExecution, task_id: str, nodes: Sequence[str]) -> None:
         """Count the task no longer among those that wait."""
@@ -96,18 +106,17 @@ class MetricsSink(Sink):
     def expanded(self, run: RunExecution, node_name: str, size: int) -> None:
         """Measure the size of a parallel block."""
         attributes = {**_run_attributes(run), semconv.NODE_NAME: node_name}
-        self._fanout_sizes.record(size, attributes, context=run.context)
+        self._fanout_sizes.measure(size, attributes, run.context)
 
     def node_finished(self, node: NodeExecution) -> None:
         """Measure the duration, and count a failure by its error."""
-        attributes = self._prepared(node)
-        self._node_durations.record(node.seconds, attributes, context=node.context)
+        self._node_durations.record(node.seconds, self._prepared(node), node.context)
         if node.cache_result is not None:
             named = {**_run_attributes(node.run), semconv.NODE_NAME: node.info.name}
-            self._cache_lookups.add(1, {**named, semconv.CACHE_RESULT: node.cache_result}, context=node.context)
+            self._cache_lookups.measure(1, {**named, semconv.CACHE_RESULT: node.cache_result}, node.context)
         if node.outcome == "failure" and node.error is not None:
             named = {**_run_attributes(node.run), semconv.NODE_NAME: node.info.name}
-            self._node_failures.add(1, {**named, **_error_attributes(node.error)}, context=node.context)
+            self._node_failures.measure(1, {**named, **_error_attributes(node.error)}, node.context)
 
     def node_retried(self, node: NodeExecution, error: BaseException) -> None:
         """Count the retry."""
@@ -116,46 +125,52 @@ class MetricsSink(Sink):
             semconv.NODE_NAME: node.info.name,
             semconv.ERROR_TYPE: errors.error_type(error),
         }
-        self._node_retries.add(1, attributes, context=node.context)
+        self._node_retries.measure(1, attributes, node.context)
 
     def _prepared(self, node: NodeExecution) -> Attributes:
         key = (node.run.dag.name, node.run.team, node.info.name, node.outcome)
         attributes = self._node_attributes.get(key)
         if attributes is None:
-            if len(self._node_attributes) >= MAX_PREPARED:
-                self._node_attributes.clear()
-            attributes = {
-                **_run_attributes(node.run),
-                semconv.NODE_NAME: node.info.name,
-                semconv.OUTCOME: node.outcome,
-            }
-            self._node_attributes[key] = attributes
+            attributes = self._node_durations.admitted(
+                {**_run_attributes(node.run), semconv.NODE_NAME: node.info.name, semconv.OUTCOME: node.outcome}
+            )
+            if attributes is not _OVERFLOW:
+                self._node_attributes[key] = attributes
         return attributes
 
-    def _observe(self, meter: Meter, metric: Metric, observe: Callable[[], Iterable[Observation]]) -> None:
-        def callback(options: CallbackOptions) -> Iterable[Observation]:
-            return observe()
 
-        create = {
-            "observable_counter": meter.create_observable_counter,
-            "observable_up_down_counter": meter.create_observable_up_down_counter,
-            "observable_gauge": meter.create_observable_gauge,
-        }[metric.kind]
-        create(metric.name, [callback], metric.unit, metric.meaning)
+class _Instrument:
+    """A counter or histogram whose sets of attributes are bounded."""
 
+    def __init__(self, meter: Meter, limit: int, metric: Metric) -> None:
+        self._cardinality = Cardinality(metric, limit)
+        self.record = _recorder(meter, metric)
 
-def _observe_errors() -> Iterable[Observation]:
-    return [Observation(guard.errors)] if guard.errors else []
+    def measure(self, amount: float, attributes: Attributes, context: Context) -> None:
+        self.record(amount, self.admitted(attributes), context)
 
-
-def _counter(meter: Meter, metric: Metric) -> Counter:
-    return meter.create_counter(metric.name, metric.unit, metric.meaning)
+    def admitted(self, attributes: Attributes) -> Attributes:
+        return attributes if self._cardinality.admits(frozenset(attributes.items())) else _OVERFLOW
 
 
-def _histogram(meter: Meter, metric: Metric) -> Histogram:
+def _recorder(meter: Meter, metric: Metric) -> Callable[[float, Mapping[str, Value], Context], None]:
+    if metric.kind == "counter":
+        return meter.create_counter(metric.name, metric.unit, metric.meaning).add
     return meter.create_histogram(
         metric.name, metric.unit, metric.meaning, explicit_bucket_boundaries_advisory=metric.boundaries
-    )
+    ).record
+
+
+def _observe(meter: Meter, metric: Metric, observe: Callable[[], Iterable[Observation]]) -> None:
+    def callback(options: CallbackOptions) -> Iterable[Observation]:
+        return observe()
+
+    create = {
+        "observable_counter": meter.create_observable_counter,
+        "observable_up_down_counter": meter.create_observable_up_down_counter,
+        "observable_gauge": meter.create_observable_gauge,
+    }[metric.kind]
+    create(metric.name, [callback], metric.unit, metric.meaning)
 
 
 def _task_attributes(task: TaskExecution) -> Attributes:
