@@ -9,7 +9,7 @@ export UV_FROZEN := 1
 export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-stack stack up down lint format docs
+.PHONY: help setup demo test test-stack chaos soak stack up down lint format docs
 
 help:  ## Show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,13 @@ test: setup  ## Unit tests and the embedded path; no server, minutes
 test-stack: setup  ## Tests against the real servers; builds them when they are missing
 	$(UV) run --no-sync python -m stack build
 	$(UV) run --no-sync pytest tests/stack
+
+soak: setup  ## A million nodes with every signal on; fails where memory grows; minutes
+	@$(UV) run --no-sync python -m benchmarks.soak
+
+chaos: setup  ## Kill the real servers again and again under load and look whether anything is lost; minutes
+	$(UV) run --no-sync python -m stack build
+	$(UV) run --no-sync python -m tests.stack.chaos
 
 stack: setup  ## Run the real servers without Docker (Ctrl-C stops them)
 	@$(UV) run --no-sync python -m stack up

@@ -6,10 +6,11 @@ from .annotations import annotate, record_retry
 from .async_adapter import async_adapters
 from .current import run_tags
 from .providers import configure, flush
-from .settings import SettingsError
+from .settings import CapturePolicy, SettingsError
 from .version import VERSION as __version__
 
 __all__ = [
+    "CapturePolicy",
     "SettingsError",
     "TelemetryAdapter",
     "__version__",

@@ -25,6 +25,9 @@ class EndsRuns(Protocol):
     def run_finished(self, run_id: str, success: bool, error: BaseException | None) -> None:
         """End a run."""
 
+    def run_cancelled(self, run_id: str) -> None:
+        """End a run with all that is open in it."""
+
 
 _DRIVERS: Final = ("hamilton.driver", "hamilton.async_driver")
 _UNKNOWN: Final = AbandonedRun("another adapter raised, so that the end of this run was never told")
@@ -71,7 +74,10 @@ def end_all() -> None:
     here = threading.get_ident()
     for recorder in set(_recorders.values()):
         for open_run in recorder.runs.in_progress():
-            recorder.run_finished(open_run.run.id, False, _UNKNOWN if open_run.thread == here else None)
+            if open_run.thread == here:
+                recorder.run_finished(open_run.run.id, False, _UNKNOWN)
+            else:
+                recorder.run_cancelled(open_run.run.id)
 
 
 def _is_executed(run_id: str) -> bool:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from hamilton.lifecycle import base
 from hamilton.node import NodeType
 
-from . import abandoned, capture, providers, stand_ins
+from . import abandoned, limits, providers, stand_ins
+from .capture import Capture, Value, shorten, tag
 from .dag import NodeInfo, describe_node
 from .events import Sink
 from .guard import guard
 from .recorder import Recorder
-from .settings import SettingsError
+from .settings import CapturePolicy, SettingsError
 from .sinks import sinks_for
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class TelemetryAdapter(
     :param tags: tags of every run of this driver; metrics carry the one named ``team``.
     :param tracer_provider: provider to use instead of the global one; likewise the other two. Providers that the
         application has set are used as they are; where there are none, the adapter does nothing.
+    :param capture: what of these runs may leave the process, in place of what ``configure()`` or the environment say.
     :raises SettingsError: where *dag_name* is empty.
     """
 
@@ -98,7 +100,9 @@ class TelemetryAdapter(
         tracer_provider: TracerProvider | None = None,
         meter_provider: MeterProvider | None = None,
         logger_provider: LoggerProvider | None = None,
+        capture: CapturePolicy | None = None,
     ) -> None:
+        self.capture = capture
         self.dag_name, self.tags = checked(dag_name, tags)
         self._configuration: dict[str, Any] | None = None
         self.recorder = Recorder(
@@ -106,13 +110,15 @@ class TelemetryAdapter(
             self.tags,
             partial(sinks_for, tracer_provider, meter_provider, logger_provider),
             providers.flush_worker,
+            self._policy,
         )
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle what a worker process needs: names, the runs in progress, and how telemetry is configured."""
         return {
             "dag_name": self.dag_name,
-            "tags": self.tags,
+            "tags": limits.tags(self.tags),
+            "capture": self.capture,
             "runs": self.recorder.carry(),
             "configuration": providers.portable_configuration() or self._configuration,
         }
@@ -120,14 +126,17 @@ class TelemetryAdapter(
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore an adapter in a worker process, where it uses that process's providers."""
         self.dag_name, self.tags = state["dag_name"], state["tags"]
-        self._configuration = state["configuration"]
+        self.capture, self._configuration = state["capture"], state["configuration"]
 
         def sinks() -> Sequence[Sink]:
             providers.configure_worker(self._configuration)
             return sinks_for()
 
-        self.recorder = Recorder(self.dag_name, self.tags, sinks, providers.flush_worker)
+        self.recorder = Recorder(self.dag_name, self.tags, sinks, providers.flush_worker, self._policy)
         self.recorder.carried = {run.id: run for run in state["runs"]}
+
+    def _policy(self) -> Capture:
+        return policy_of(self.capture)
 
     def execute(self, run_id: str, info: NodeInfo, function: Callable[..., Any], inputs: Mapping[str, Any]) -> Any:
         """Call a node's function inside its span, for an adapter that has it called after the hooks."""
@@ -205,7 +214,7 @@ class TelemetryAdapter(
         try:
             open_run = self.recorder.find(run_id)
             if open_run is not None and open_run.delegates:
-                stand_ins.delegate(node_, self, run_id, describe_node(node_))
+                stand_ins.delegate(node_, self, run_id, describe_node(node_, open_run.run.capture))
                 return
             if open_run is not None and open_run.swallows and node_.node_role is not NodeType.EXPAND:
                 stand_ins.watch(node_)
@@ -235,8 +244,13 @@ class TelemetryAdapter(
             guard.swallow("post_node_execute", broken)
 
 
-def checked(dag_name: str, tags: Mapping[str, Any] | None) -> tuple[str, dict[str, capture.Value]]:
+def policy_of(own: CapturePolicy | None) -> Capture:
+    """Return what may leave the process under an adapter's *own* policy, or without one."""
+    return providers.capture_in_force() if own is None else Capture.of(own)
+
+
+def checked(dag_name: str, tags: Mapping[str, Any] | None) -> tuple[str, dict[str, Value]]:
     """Return name and tags as every signal carries them; raise :class:`SettingsError` where the name is empty."""
     if not isinstance(dag_name, str) or not dag_name.strip():
         raise SettingsError(f"dag_name={dag_name!r} is not a name; give the DAG a short, constant one.")
-    return capture.shorten(dag_name.strip(), 200), {key: capture.tag(value) for key, value in (tags or {}).items()}
+    return shorten(dag_name.strip(), 200), {limits.tag_name(key): tag(value) for key, value in (tags or {}).items()}

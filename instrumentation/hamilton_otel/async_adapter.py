@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from hamilton.lifecycle import base
 
 from . import providers
-from .adapter import RunHooks, checked
+from .adapter import RunHooks, checked, policy_of
 from .guard import guard
 from .recorder import Recorder
+from .settings import CapturePolicy
 from .sinks import sinks_for
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def async_adapters(
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
     logger_provider: LoggerProvider | None = None,
+    capture: CapturePolicy | None = None,
 ) -> tuple[SchedulingAdapter, BodyAdapter]:
     """Return the adapters that record every run of an async driver; give all of them to it.
 
@@ -50,6 +52,7 @@ def async_adapters(
         *checked(dag_name, tags),
         partial(sinks_for, tracer_provider, meter_provider, logger_provider),
         providers.flush_worker,
+        partial(policy_of, capture),
     )
     return SchedulingAdapter(recorder), BodyAdapter(recorder)
 

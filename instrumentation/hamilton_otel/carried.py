@@ -16,7 +16,7 @@ from opentelemetry.trace import get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from . import current
-from .capture import Value
+from .capture import Capture, Value
 from .dag import Dag
 from .events import RunExecution, Sink
 from .open_runs import OpenRun
@@ -59,8 +59,8 @@ def carry(open_run: OpenRun) -> CarriedRun:
     )
 
 
-def adopt(carried: CarriedRun, sinks: Sequence[Sink]) -> OpenRun:
-    """Return this process's part of a run that another process has started."""
+def adopt(carried: CarriedRun, sinks: Sequence[Sink], policy: Capture) -> OpenRun:
+    """Return this process's part of a run that another process has started, under the same *policy*."""
     context = _TRACE.extract(dict(carried.trace), Context())
     run = RunExecution(
         context=context,
@@ -69,6 +69,7 @@ def adopt(carried: CarriedRun, sinks: Sequence[Sink]) -> OpenRun:
         sinks=sinks,
         dag=Dag(carried.dag_name, carried.dag_version, {}),
         tags=carried.tags,
+        capture=policy,
         span=get_current_span(context),
         started_at=time_ns(),
         clock=perf_counter_ns(),

@@ -18,6 +18,7 @@ from structlog import contextvars as structlog_context
 
 from .capture import Value, tag
 from .events import Execution, NodeExecution
+from .limits import tag_name
 
 _EXECUTION = otel_context.create_key("hamilton_otel.execution")
 _TAGS = otel_context.create_key("hamilton_otel.run_tags")
@@ -73,7 +74,7 @@ def run_tags(**tags: Value) -> Iterator[None]:
         with hamilton_otel.run_tags(commit="abc123"):
             dr.execute(["delay_model"])
     """
-    merged = {**tags_in_force(), **{key: tag(value) for key, value in tags.items()}}
+    merged = {**tags_in_force(), **{tag_name(key): tag(value) for key, value in tags.items()}}
     token = otel_context.attach(otel_context.set_value(_TAGS, merged))
     try:
         yield

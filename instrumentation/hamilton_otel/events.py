@@ -6,15 +6,16 @@ becomes of it: that is for the sinks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Span, SpanContext
 
 from .caching import CacheResult
-from .capture import Attributes, Value
+from .capture import DEFAULT, Attributes, Capture, Value
 from .dag import Dag, NodeInfo
 from .errors import Outcome
 from .guard import guard
@@ -54,6 +55,8 @@ class RunExecution(Execution):
 
     ``parent`` is the context of its caller. ``sinks`` are those of its start, whatever is configured meanwhile.
     ``node_spans`` maps finished nodes to their span contexts, for links: by name, then by task (None outside tasks).
+    ``span_numbers`` counts the tasks and nodes that were to have a span in this process.
+    ``capture`` says what of it may leave the process; ``input_values`` are those of its inputs that may.
     ``resumed`` says that results of a run that failed were found in the cache; ``stores`` counts the results stored
     there, by node, once the run has ended.
     """
@@ -66,9 +69,12 @@ class RunExecution(Execution):
     outputs: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
+    capture: Capture = DEFAULT
+    input_values: Attributes = field(default_factory=dict)
     node_count: int = 0
     failed_node_count: int = 0
     node_spans: dict[str, dict[str | None, SpanContext]] = field(default_factory=dict)
+    span_numbers: Iterator[int] = field(default_factory=count)
     resumed: bool = False
     stores: Mapping[str, int] = field(default_factory=dict)
 
@@ -125,6 +131,9 @@ class Sink:
 
     def run_resumed(self, run: RunExecution) -> None:
         """Take note that a run has found the first result that a failed run had stored."""
+
+    def limit_reached(self, run: RunExecution, limit: str) -> None:
+        """Take note that something of the run is left out from here on; told once for each *limit*."""
 
     def task_submitted(self, run: RunExecution, task_id: str) -> None:
         """Take note that a task was given to an executor, which may start it later, elsewhere."""

@@ -7,7 +7,9 @@ them. Not for errors of the user's code: those are never touched.
 from __future__ import annotations
 
 import logging
-import threading
+
+from . import semconv
+from .health import health
 
 _logger = logging.getLogger("hamilton_otel")
 
@@ -20,20 +22,17 @@ class Guard:
 
     def __init__(self) -> None:
         self.reraise = False
-        self.errors = 0
         self._reported: set[tuple[str, type]] = set()
-        self._lock = threading.Lock()
 
     def swallow(self, place: str, error: Exception) -> None:
         """Count *error*, which *place* (a few words) raised, and log it the first time."""
         if self.reraise:
             raise error
-        with self._lock:
-            self.errors += 1
-            key = (place, type(error))
-            if key in self._reported or len(self._reported) > 100:
-                return
-            self._reported.add(key)
+        health.count(semconv.TELEMETRY_ERRORS)
+        key = (place, type(error))
+        if key in self._reported or len(self._reported) > 100:
+            return
+        self._reported.add(key)
         try:
             _logger.warning(
                 "hamilton-otel failed in %s (%s); the run is not affected and this is logged once.",

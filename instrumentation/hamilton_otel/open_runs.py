@@ -29,6 +29,7 @@ class OpenTask:
 
     task: TaskExecution
     attachment: Attachment
+    thread: int = field(default_factory=threading.get_ident)
 
 
 @dataclass(slots=True, eq=False)

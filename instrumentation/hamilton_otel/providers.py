@@ -10,33 +10,31 @@ import atexit
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from importlib.metadata import entry_points
+from dataclasses import dataclass, replace
+from time import monotonic
 from typing import Any
 
 from opentelemetry import metrics, trace
 from opentelemetry._logs import get_logger_provider, set_logger_provider
 from opentelemetry._logs._internal import ProxyLoggerProvider
 from opentelemetry.metrics._internal import _ProxyMeterProvider
-from opentelemetry.sdk import metrics as sdk_metrics
 from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, SimpleLogRecordProcessor
+from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader
 from opentelemetry.sdk.resources import DEPLOYMENT_ENVIRONMENT, SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from . import local_store, log_bridges
+from . import limits, local_store, log_bridges
 from . import settings as settings_module
-from .delivery.exit import Parked, run_within
-from .delivery.notice import DeliveryNotice
-from .delivery.per_process import PerProcess
-from .delivery.reader import HeartbeatReader
+from .capture import Capture
+from .delivery import termination
+from .delivery.exit import REPLAY_SHARE, run_within, settle
+from .delivery.processors import LogQueue, SpanQueue
 from .delivery.worker import WorkerFlush
 from .guard import guard
 from .json_lines import JsonLinesExporter
-from .settings import LOCAL, Settings, SettingsError, environment
+from .pipelines import Pipelines
+from .settings import LOCAL, CapturePolicy, Settings, SettingsError, environment
 from .span_ids import DerivedIds
 
 _logger = logging.getLogger("hamilton_otel")
@@ -49,18 +47,22 @@ class _Installed:
 
     settings: Settings
     arguments: dict[str, Any]
-    readers: list[HeartbeatReader] = field(default_factory=list)
+    ways: Pipelines | None = None
     tracer_provider: TracerProvider | None = None
     meter_provider: MeterProvider | None = None
     logger_provider: LoggerProvider | None = None
-    at_exit: Parked | None = None
 
     def writes_locally(self) -> bool:
         return any(LOCAL in names for names in self.settings.exporters.values())
 
-    def shutdowns(self) -> list[Callable[[], object]]:
-        present = (self.tracer_provider, self.meter_provider, self.logger_provider)
-        return [provider.shutdown for provider in present if provider is not None]
+    def providers(self) -> tuple[object, ...]:
+        return self.tracer_provider, self.meter_provider, self.logger_provider
+
+    def settle(self, timeout: float) -> bool:
+        """Deliver or spool what is waiting within *timeout* seconds; return whether it was all accepted."""
+        if self.ways is None:
+            return True
+        return settle(timeout, self.ways.readers, self.ways.queues)
 
 
 _installed: _Installed | None = None
@@ -76,6 +78,8 @@ def configure(
     log_format: str | None = None,
     log_level: str | None = None,
     exit_timeout: float | None = None,
+    spool: str | os.PathLike[str] | None = None,
+    capture: CapturePolicy | None = None,
     strict: bool | None = None,
 ) -> None:
     """Set up telemetry for this process; call it once, at the start. A second call does nothing.
@@ -92,11 +96,15 @@ def configure(
     :param log_format: ``json`` writes log records to standard error (``HAMILTON_OTEL_LOG_FORMAT``); default ``none``.
     :param log_level: lowest level of our own events, ``DEBUG`` to ``ERROR`` (``HAMILTON_OTEL_LOG_LEVEL``).
     :param exit_timeout: seconds that the process may take longer to end (``HAMILTON_OTEL_EXIT_TIMEOUT``; default 2).
+    :param spool: directory for what cannot be delivered in time (``HAMILTON_OTEL_SPOOL``; ``none``: keep nothing);
+        default ``~/.local/state/hamilton-otel/spool``, which the user's processes share.
+    :param capture: what may leave the process, and what counts as a secret; it replaces as a whole what
+        ``HAMILTON_OTEL_CAPTURE_VALUES``, ``HAMILTON_OTEL_REDACT_KEYS``, ``HAMILTON_OTEL_REDACT_PATTERNS`` and
+        ``HAMILTON_OTEL_SAFE_KEYS`` say.
     :param strict: raise on a wrong setting; default: in ``dev`` and ``ci``, not in ``prod``, where one sentence is
         logged.
     :raises SettingsError: for the first wrong setting, naming it and the mend.
     """
-    global _installed
     if _installed is not None:
         return
     arguments: dict[str, Any] = {
@@ -107,20 +115,32 @@ def configure(
         "log_format": log_format,
         "log_level": log_level,
         "exit_timeout": exit_timeout,
+        "spool": spool,
+        "capture": capture,
     }
+    _configure(arguments, strict)
+    termination.install(_shutdown)
+
+
+def _configure(arguments: dict[str, Any], strict: bool | None) -> None:
+    global _installed
     chosen = settings_module.load(**arguments, strict=strict)
     for problem in chosen.problems:
         _logger.warning("%s The default is used.", problem)
     raises = strict if strict is not None else chosen.profile != "prod"
     with settings_module.without(chosen.ignored):
         _installed = _install(chosen, arguments, raises)
-    _installed.at_exit = Parked(_installed.shutdowns())
     atexit.register(_shutdown)
 
 
 def settings_in_force() -> Settings:
     """Return what ``configure()`` was given, else what the environment says."""
     return _installed.settings if _installed is not None else settings_module.load(strict=False)
+
+
+def capture_in_force() -> Capture:
+    """Return what may leave the process: as ``configure()`` was told, else as the environment says."""
+    return Capture.of(_installed.settings.capture if _installed is not None else settings_module.capture_policy())
 
 
 def owns(meter_provider: object) -> bool:
@@ -131,12 +151,17 @@ def owns(meter_provider: object) -> bool:
 def flush(timeout: float = 2.0) -> bool:
     """Export what is waiting and return whether all of it was handed over within *timeout* seconds.
 
-    Serves providers that the application has set as well as our own.
+    What was not is kept in the spool. Serves providers that the application has set as well as our own.
     """
-    candidates: tuple[Any, ...] = (trace.get_tracer_provider(), metrics.get_meter_provider(), get_logger_provider())
-    flushes = [provider.force_flush for provider in candidates if callable(getattr(provider, "force_flush", None))]
-    delivered = run_within(timeout, flushes)
-    return delivered and not any(reader.undelivered for reader in (_installed.readers if _installed else ()))
+    ours = () if _installed is None else _installed.providers()
+    theirs: tuple[Any, ...] = (trace.get_tracer_provider(), metrics.get_meter_provider(), get_logger_provider())
+    flushes = [
+        provider.force_flush
+        for provider in theirs
+        if provider not in ours and callable(getattr(provider, "force_flush", None))
+    ]
+    accepted = _installed is None or _installed.settle(timeout)
+    return (not flushes or run_within(timeout, flushes)) and accepted
 
 
 def portable_configuration() -> dict[str, Any] | None:
@@ -146,6 +171,8 @@ def portable_configuration() -> dict[str, Any] | None:
     arguments = {name: value for name, value in _installed.arguments.items() if value is not None}
     if _installed.writes_locally():
         arguments["local_store"] = str(_installed.settings.local_store)
+    if arguments.get("spool") is not None and _installed.settings.spool is not None:
+        arguments["spool"] = str(_installed.settings.spool)
     variables = {name: value for name, value in os.environ.items() if name.startswith(("OTEL_", "HAMILTON_OTEL_"))}
     return {"arguments": arguments, "variables": variables}
 
@@ -155,18 +182,18 @@ def configure_worker(configuration: dict[str, Any] | None) -> None:
     if _installed is None and configuration is not None:
         for name, value in configuration["variables"].items():
             os.environ.setdefault(name, value)
-        configure(**configuration["arguments"], strict=False)
+        _configure(configuration["arguments"], strict=False)
 
 
 def ensure_process() -> None:
     """In a forked process: begin to count anew."""
     if _installed is not None:
-        for reader in _installed.readers:
+        for reader in _installed.ways.readers if _installed.ways else ():
             reader.ensure_process()
 
 
-flush_worker = WorkerFlush(lambda: flush(30.0), lambda: settings_in_force().exit_timeout)
-"""Export at the end of a worker's part of a run."""
+flush_worker = WorkerFlush(lambda: flush(settings_in_force().exit_timeout), lambda: settings_in_force().exit_timeout)
+"""Deliver at the end of a worker's part of a run."""
 
 
 def flush_starts() -> None:
@@ -189,8 +216,12 @@ def _shutdown() -> None:
         for action in _before_exit:
             with guard("end of the process"):
                 action()
-        if _installed.at_exit is not None:
-            _installed.at_exit.run(_installed.settings.exit_timeout)
+        budget = _installed.settings.exit_timeout
+        began = monotonic()
+        with guard("end of the process"):
+            _installed.settle(budget)
+            if _installed.ways is not None and _installed.ways.finish(began + budget * REPLAY_SHARE):
+                _installed.settle(began + budget - monotonic())
 
 
 def _install(settings: Settings, arguments: dict[str, Any], raises: bool) -> _Installed:
@@ -206,18 +237,18 @@ def _install(settings: Settings, arguments: dict[str, Any], raises: bool) -> _In
             _logger.warning("%s Without it nothing is kept.", error)
             kept = {signal: tuple(n for n in names if n != LOCAL) for signal, names in settings.exporters.items()}
             settings = replace(settings, exporters=kept)
-    if any("otlp" in names for names in settings.exporters.values()):
-        DeliveryNotice(settings.endpoint or _endpoint_variable() or "http://localhost:4318").install()
+    installed.settings = settings
+    installed.ways = ways = Pipelines(settings)
     resource = _resource(settings)
     if settings.exporters["traces"] and isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-        installed.tracer_provider = _tracer_provider(settings, resource)
+        installed.tracer_provider = _tracer_provider(settings, resource, ways)
         trace.set_tracer_provider(installed.tracer_provider)
     if settings.exporters["metrics"] and isinstance(metrics.get_meter_provider(), _ProxyMeterProvider):
-        installed.meter_provider = _meter_provider(settings, resource, installed.readers)
+        installed.meter_provider = _meter_provider(settings, resource, ways)
         metrics.set_meter_provider(installed.meter_provider)
     wants_logs = settings.exporters["logs"] or settings.log_format == "json"
     if wants_logs and isinstance(get_logger_provider(), ProxyLoggerProvider):
-        installed.logger_provider = _logger_provider(settings, resource)
+        installed.logger_provider = _logger_provider(settings, resource, ways)
         set_logger_provider(installed.logger_provider)
         log_bridges.install(installed.logger_provider)
     return installed
@@ -234,105 +265,25 @@ def _resource(settings: Settings) -> Resource:
     return Resource.create(ours)
 
 
-def _tracer_provider(settings: Settings, resource: Resource) -> TracerProvider:
-    provider = TracerProvider(resource=resource, id_generator=DerivedIds(), shutdown_on_exit=False)
+def _tracer_provider(settings: Settings, resource: Resource, ways: Pipelines) -> TracerProvider:
+    provider = TracerProvider(
+        resource=resource, id_generator=DerivedIds(), shutdown_on_exit=False, span_limits=limits.span_limits()
+    )
     for name in settings.exporters["traces"]:
-        exporter = (
-            local_store.span_exporter(settings.local_store)
-            if name == LOCAL
-            else _exporter("traces", name, settings, _otlp_options(settings, "traces"))
-        )
-        provider.add_span_processor(BatchSpanProcessor(exporter))
+        provider.add_span_processor(SpanQueue(ways.of_spans(name)))
     return provider
 
 
-def _meter_provider(settings: Settings, resource: Resource, heartbeats: list[HeartbeatReader]) -> MeterProvider:
-    readers: list[MetricReader] = []
-    for name in settings.exporters["metrics"]:
-        temporality = _temporality()
-        made = (
-            local_store.metric_exporter(settings.local_store, preferred_temporality=temporality)
-            if name == LOCAL
-            else _exporter("metrics", name, settings, {**_otlp_options(settings, "metrics"), **_preferred(name)})
-        )
-        if isinstance(made, MetricReader):
-            readers.append(made)
-        else:
-            heartbeats.append(HeartbeatReader(made, settings.heartbeat))
-    readers += heartbeats
+def _meter_provider(settings: Settings, resource: Resource, ways: Pipelines) -> MeterProvider:
+    readers = [ways.of_metrics(name) for name in settings.exporters["metrics"]]
     return MeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False)
 
 
-def _logger_provider(settings: Settings, resource: Resource) -> LoggerProvider:
-    provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
-    provider.add_log_record_processor(log_bridges.RunContextProcessor())
+def _logger_provider(settings: Settings, resource: Resource, ways: Pipelines) -> LoggerProvider:
+    provider = LoggerProvider(resource=resource, shutdown_on_exit=False, log_record_limits=limits.log_record_limits())
+    provider.add_log_record_processor(log_bridges.RunContextProcessor(Capture.of(settings.capture)))
     if settings.log_format == "json":
         provider.add_log_record_processor(SimpleLogRecordProcessor(JsonLinesExporter()))
     for name in settings.exporters["logs"]:
-        exporter = (
-            local_store.log_exporter(settings.local_store)
-            if name == LOCAL
-            else _exporter("logs", name, settings, _otlp_options(settings, "logs"))
-        )
-        provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
+        provider.add_log_record_processor(LogQueue(ways.of_logs(name)))
     return provider
-
-
-def _temporality() -> dict[type, AggregationTemporality] | None:
-    """Return deltas for what is counted, unless the standard variable says otherwise.
-
-    Deltas let the Collector sum the counts of processes that live for seconds.
-    """
-    if environment("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"):
-        return None
-    delta = (sdk_metrics.Counter, sdk_metrics.ObservableCounter, sdk_metrics.Histogram)
-    kept = (sdk_metrics.UpDownCounter, sdk_metrics.ObservableUpDownCounter, sdk_metrics.ObservableGauge)
-    return {
-        **dict.fromkeys(delta, AggregationTemporality.DELTA),
-        **dict.fromkeys(kept, AggregationTemporality.CUMULATIVE),
-    }
-
-
-def _preferred(name: str) -> dict[str, Any]:
-    return {"preferred_temporality": _temporality()} if name.startswith("otlp") else {}
-
-
-def _otlp_options(settings: Settings, signal: str) -> dict[str, Any]:
-    """Return the exporter's endpoint where it was given to ``configure()``; the environment is the SDK's matter."""
-    if settings.endpoint is None:
-        return {}
-    if _protocol(signal) == "grpc":
-        return {"endpoint": settings.endpoint}
-    return {"endpoint": f"{settings.endpoint.rstrip('/')}/v1/{signal}"}
-
-
-def _protocol(signal: str) -> str:
-    own = environment(f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL")
-    return own or environment("OTEL_EXPORTER_OTLP_PROTOCOL") or "http/protobuf"
-
-
-def _endpoint_variable() -> str | None:
-    names = (
-        "OTEL_EXPORTER_OTLP_ENDPOINT",
-        *(f"OTEL_EXPORTER_OTLP_{s.upper()}_ENDPOINT" for s in settings_module.SIGNALS),
-    )
-    return next((value for value in map(environment, names) if value), None)
-
-
-def _exporter(signal: str, name: str, settings: Settings, options: dict[str, Any]) -> Any:
-    """Return the exporter registered under *name*, as OTEL_<SIGNAL>_EXPORTER names it.
-
-    Raises :class:`SettingsError` where there is none.
-    """
-    if name == "otlp":
-        name = "otlp_proto_grpc" if _protocol(signal) == "grpc" else "otlp_proto_http"
-    found = list(entry_points(group=f"opentelemetry_{signal}_exporter", name=name))
-    if not found:
-        raise SettingsError(
-            f"OTEL_{signal.upper()}_EXPORTER names {name!r}, which is not installed; "
-            "use otlp, console or none, or install the package that provides it."
-        )
-    kind = found[0].load()
-    if isinstance(kind, type) and issubclass(kind, MetricReader):
-        return kind()
-    return PerProcess(lambda: kind(**(options if name.startswith("otlp") else {})))

@@ -16,10 +16,10 @@ from weakref import WeakKeyDictionary
 
 from hamilton.node import NodeType
 from opentelemetry import context as otel_context
-from opentelemetry.trace import set_span_in_context
+from opentelemetry.trace import INVALID_SPAN, set_span_in_context
 from structlog.contextvars import get_contextvars
 
-from . import abandoned, capture, current, errors, propagation, stand_ins
+from . import abandoned, capture, current, errors, limits, propagation, stand_ins
 from .caching import RunCache
 from .carried import CarriedRun, adopt, carry
 from .dag import Dag, NodeInfo, describe, describe_node
@@ -41,6 +41,7 @@ class Recorder:
     :param dag_name: name under which the DAG is known in every signal.
     :param tags: tags of every run; ``run_tags()`` adds to them and wins.
     :param sinks: returns who hears of a run, asked at its start; empty: nothing is recorded.
+    :param policy: returns what may leave the process, asked at the start of a run.
     :param finish_adopted: called when a worker process has done its part of another process's run.
     """
 
@@ -50,6 +51,7 @@ class Recorder:
         tags: Mapping[str, capture.Value],
         sinks: Callable[[], Sequence[Sink]],
         finish_adopted: Callable[[], object],
+        policy: Callable[[], capture.Capture],
     ) -> None:
         self.dag_name = dag_name
         self.tags = dict(tags)
@@ -57,6 +59,7 @@ class Recorder:
         self.carried: dict[str, CarriedRun] = {}
         self._sinks = sinks
         self._finish_adopted = finish_adopted
+        self._policy = policy
         self._counting = threading.Lock()
         self._dags: WeakKeyDictionary[FunctionGraph, Dag] = WeakKeyDictionary()
 
@@ -75,21 +78,27 @@ class Recorder:
             return
         abandoned.end_current()
         parent = propagation.from_environment(otel_context.get_current())
+        tags = {**self.tags, **current.tags_in_force()}
+        policy = self._policy()
         run = RunExecution(
             context=parent,
             parent=parent,
             id=run_id,
             sinks=sinks,
-            dag=self._describe(graph),
-            tags={**self.tags, **current.tags_in_force()},
-            outputs=tuple(outputs),
-            inputs=tuple(inputs),
-            overrides=tuple(overrides),
+            dag=self._describe(graph, policy),
+            tags=policy.attributes(limits.tags(tags)),
+            outputs=limits.names(outputs),
+            inputs=limits.names(inputs),
+            overrides=limits.names(overrides),
+            capture=policy,
+            input_values=policy.run_inputs(inputs),
             started_at=time_ns(),
             clock=perf_counter_ns(),
         )
         run.context = current.bind(run, parent)
         notify(sinks, "run_started", run)
+        if len(tags) > limits.MAX_TAGS:
+            notify(sinks, "limit_reached", run, "tags")
         abandoned.watch(run_id, self)
         self.runs.add(
             OpenRun(
@@ -113,7 +122,7 @@ class Recorder:
         run = open_run.run
         error = error or _interruption(open_run.handled)
         self._close_abandoned(open_run, clock, error)
-        if open_run.attachment is not None:
+        if open_run.attachment is not None and open_run.thread == threading.get_ident():
             current.detach(open_run.attachment)
             abandoned.leave_ended_runs()
         _end(run, clock, error)
@@ -130,6 +139,14 @@ class Recorder:
             for key in list(forgotten.nodes):
                 self._close_node(forgotten, key, clock, None, None, outcome="cancelled")
 
+    def run_cancelled(self, run_id: str) -> None:
+        """Close a run, and all that is open in it in any thread, because the process ends."""
+        open_run = self.runs.find(run_id)
+        if open_run is not None:
+            for key in list(open_run.nodes):
+                self._close_node(open_run, key, perf_counter_ns(), None, None, outcome="cancelled")
+            self.run_finished(run_id, False, None)
+
     def task_submitted(self, run_id: str, task_id: str, nodes: Sequence[Node]) -> None:
         """Note when a task was given to its executor, and whether it opens a parallel block."""
         open_run = self.find(run_id)
@@ -138,8 +155,8 @@ class Recorder:
         open_run.submitted[task_id] = time_ns()
         for node in nodes:
             if node.node_role is NodeType.EXPAND:
-                open_run.expanding[task_id] = node.name
-        notify(open_run.run.sinks, "task_submitted", open_run.run, task_id)
+                open_run.expanding[task_id] = limits.name(node.name)
+        notify(open_run.run.sinks, "task_submitted", open_run.run, limits.name(task_id))
 
     def task_started(self, run_id: str, task_id: str, spawned_by: str | None, nodes: Sequence[Node]) -> None:
         """Open a task in the context of its run and make it current in this thread."""
@@ -152,8 +169,8 @@ class Recorder:
         task = TaskExecution(
             context=run.context,
             run=run,
-            id=task_id,
-            name=_task_name(task_id, spawned_by),
+            id=limits.name(task_id),
+            name=limits.name(_task_name(task_id, spawned_by)),
             wait=None if submitted_at is None else max(0, started_at - submitted_at),
             started_at=started_at,
             clock=perf_counter_ns(),
@@ -182,9 +199,9 @@ class Recorder:
         open_run = self.find(run_id)
         if open_run is None or open_run.submitted.pop(task_id, None) is None:
             return
-        names = [node.name for node in nodes if not node.user_defined]
+        names = [limits.name(node.name) for node in nodes if not node.user_defined]
         self._count(open_run.run, len(names), 0 if success else 1)
-        notify(open_run.run.sinks, "task_returned", open_run.run, task_id, names)
+        notify(open_run.run.sinks, "task_returned", open_run.run, limits.name(task_id), names)
 
     def task_expanded(self, run_id: str, task_id: str, size: int) -> None:
         """Note how many tasks a parallel block has."""
@@ -200,7 +217,7 @@ class Recorder:
         execution = self._execution(open_run, node, inputs, task_id)
         notify(open_run.run.sinks, "node_started", execution)
         attachment = current.attach(execution.context, open_run.log_variables_here())
-        open_run.nodes[task_id, execution.info.name] = OpenNode(execution, attachment)
+        open_run.nodes[task_id, node.name] = OpenNode(execution, attachment)
 
     def node_finished(
         self, run_id: str, node: Node | NodeInfo, error: BaseException | None, result: Any, task_id: str | None
@@ -241,7 +258,7 @@ class Recorder:
         execution = self._execution(open_run, node, {}, None)
         execution.span = DeferredSpan()
         attachment = current.attach(set_span_in_context(execution.span, execution.context))
-        open_run.nodes[None, execution.info.name] = OpenNode(execution, attachment)
+        open_run.nodes[None, node.name] = OpenNode(execution, attachment)
 
     def node_made(self, run_id: str, node: Node, future: Future[Any] | None) -> None:
         """Take back what :meth:`node_scheduled` has made current; *future* is the node's coroutine as a task."""
@@ -259,7 +276,7 @@ class Recorder:
         if open_run is None or open_node is None:
             return
         execution = open_node.node
-        placeholder = execution.span
+        placeholder, execution.span = execution.span, INVALID_SPAN
         execution.inputs = inputs
         execution.started_at, execution.clock = time_ns(), perf_counter_ns()
         notify(open_run.run.sinks, "node_started", execution)
@@ -276,7 +293,7 @@ class Recorder:
         if open_run is None and run_id in self.carried:
             sinks = self._sinks()
             if sinks:
-                open_run = adopt(self.carried.pop(run_id), sinks)
+                open_run = adopt(self.carried.pop(run_id), sinks, self._policy())
                 self.runs.add(open_run)
         return open_run
 
@@ -289,7 +306,7 @@ class Recorder:
         execution = NodeExecution(
             context=parent.context,
             run=run,
-            info=node if isinstance(node, NodeInfo) else run.dag.nodes.get(name) or describe_node(node),
+            info=node if isinstance(node, NodeInfo) else run.dag.nodes.get(name) or describe_node(node, run.capture),
             task=open_task.task if open_task else None,
             inputs=inputs,
             started_at=time_ns(),
@@ -313,7 +330,8 @@ class Recorder:
 
     def _close_task(self, open_run: OpenRun, open_task: OpenTask, clock: int, error: BaseException | None) -> None:
         task = open_task.task
-        current.detach(open_task.attachment)
+        if open_task.thread == threading.get_ident():
+            current.detach(open_task.attachment)
         _end(task, clock, error)
         notify(reversed(task.run.sinks), "task_finished", task)
         task.error = None
@@ -344,18 +362,18 @@ class Recorder:
         self._count(run, 1, 1 if node.outcome == "failure" else 0)
         if node.outcome == "success":
             with guard("result summary"):
-                node.summary = capture.summarize(result)
-            self._look_up(open_run, node, key[0])
+                node.summary = run.capture.summarize(node.info.name, result)
+            self._look_up(open_run, node, key)
         notify(reversed(run.sinks), "node_finished", node)
         node.error, node.caught, node.inputs = None, None, {}
 
-    def _look_up(self, open_run: OpenRun, node: NodeExecution, task_id: str | None) -> None:
-        cache, run = open_run.cache, open_run.run
+    def _look_up(self, open_run: OpenRun, node: NodeExecution, key: NodeKey) -> None:
+        cache, run, (task_id, name) = open_run.cache, open_run.run, key
         if cache is None:
             return
         with guard("cache of a node"):
-            node.cache_result = cache.lookup(node.info.name, task_id)
-            if node.cache_result == "hit" and not run.resumed and cache.resumes(node.info.name, task_id):
+            node.cache_result = cache.lookup(name, task_id)
+            if node.cache_result == "hit" and not run.resumed and cache.resumes(name, task_id):
                 run.resumed = True
                 notify(run.sinks, "run_resumed", run)
 
@@ -364,10 +382,10 @@ class Recorder:
             run.node_count += nodes
             run.failed_node_count += failed
 
-    def _describe(self, graph: FunctionGraph) -> Dag:
+    def _describe(self, graph: FunctionGraph, policy: capture.Capture) -> Dag:
         dag = self._dags.get(graph)
         if dag is None:
-            dag = self._dags[graph] = describe(self.dag_name, graph)
+            dag = self._dags[graph] = describe(self.dag_name, graph, policy)
         return dag
 
 

@@ -88,7 +88,10 @@ TEAM: Final = _attribute("hamilton.team", "Value of the `team` tag; the only tag
 RUN_ID: Final = _attribute("hamilton.run.id", "Hamilton's id of the run (UUID).")
 RUN_TAGS: Final = _attribute("hamilton.run.tags", "Prefix of the run's tags: `hamilton.run.tags.<tag>`.")
 RUN_OUTPUTS: Final = _attribute("hamilton.run.outputs", "Names of the requested outputs.")
-RUN_INPUTS: Final = _attribute("hamilton.run.inputs", "Names (never values) of the run's inputs.")
+RUN_INPUTS: Final = _attribute("hamilton.run.inputs", "Names of the run's inputs.")
+RUN_INPUT: Final = _attribute(
+    "hamilton.run.input", "Prefix of the inputs' values, where values are allowed: `hamilton.run.input.<name>`."
+)
 RUN_OVERRIDES: Final = _attribute("hamilton.run.overrides", "Names of the overridden nodes.")
 RUN_DURATION: Final = _attribute("hamilton.run.duration", "Duration of the run in seconds (log events).")
 RUN_NODE_COUNT: Final = _attribute("hamilton.run.node_count", "Number of nodes that the run executed.")
@@ -98,7 +101,9 @@ NODE_VERSION: Final = _attribute("hamilton.node.version", "Hash of the node's so
 NODE_TYPE: Final = _attribute("hamilton.node.type", "Declared type of the node's result.")
 NODE_TAGS: Final = _attribute("hamilton.node.tags", "Prefix of the node's tags: `hamilton.node.tags.<tag>`.")
 NODE_DURATION: Final = _attribute("hamilton.node.duration", "Duration of the node in seconds (log events).")
-NODE_INPUTS: Final = _attribute("hamilton.node.inputs", "JSON object: input name -> type and shape, never a value.")
+NODE_INPUTS: Final = _attribute(
+    "hamilton.node.inputs", "JSON object: input name -> type and shape; and ` = value`, where values are allowed."
+)
 TASK_ID: Final = _attribute("hamilton.task.id", "Id of the task, or of the task that executed the node.")
 OUTCOME: Final = _attribute("hamilton.outcome", "`success`, `failure` or `cancelled`.")
 ERROR_TYPE: Final = _attribute("error.type", "Qualified name of the exception; only on failures.")
@@ -113,12 +118,21 @@ RESULT_TYPE: Final = _attribute("hamilton.result.type", "Type of the result.")
 RESULT_ROWS: Final = _attribute("hamilton.result.rows", "Number of rows, or length of a container.")
 RESULT_COLUMNS: Final = _attribute("hamilton.result.columns", "Number of columns.")
 RESULT_SIZE: Final = _attribute("hamilton.result.size", "Size in memory, bytes, where the result knows it.")
+RESULT_VALUE: Final = _attribute("hamilton.result.value", "The result as text, where values are allowed.")
 CODE_FUNCTION: Final = _attribute("code.function.name", "Qualified name of the function behind the node.")
 CODE_FILE: Final = _attribute("code.file.path", "File of that function.")
 CODE_LINE: Final = _attribute("code.line.number", "Its first line.")
 EXCEPTION_TYPE: Final = _attribute("exception.type", "Qualified name of the exception (exception event).")
 EXCEPTION_MESSAGE: Final = _attribute("exception.message", "Its message, shortened.")
 EXCEPTION_STACKTRACE: Final = _attribute("exception.stacktrace", "Its stack trace, shortened, without values.")
+
+SIGNAL: Final = _attribute("hamilton.telemetry.signal", "`traces`, `metrics` or `logs`.")
+REASON: Final = _attribute("hamilton.telemetry.reason", "Why telemetry was dropped.")
+INSTRUMENT: Final = _attribute("hamilton.telemetry.instrument", "Name of the metric that has too many attribute sets.")
+LIMIT: Final = _attribute("hamilton.limit", "What there was too much of: `spans` or `tags`.")
+OVERFLOW: Final = _attribute(
+    "otel.metric.overflow", "True on the one point that takes what is beyond a metric's limit of attribute sets."
+)
 
 EXCEPTION_EVENT: Final = "exception"
 """Span event on the failing node and on its run (OpenTelemetry's exception convention)."""
@@ -273,6 +287,83 @@ TELEMETRY_ERRORS: Final = _metric(
         (),
     ),
 )
+TELEMETRY_DROPPED: Final = _metric(
+    Metric(
+        "hamilton.telemetry.dropped",
+        "observable_counter",
+        "{item}",
+        "Spans, log records and metric points that were given up.",
+        (SIGNAL, REASON),
+    ),
+)
+TELEMETRY_SPOOLED: Final = _metric(
+    Metric(
+        "hamilton.telemetry.spooled",
+        "observable_counter",
+        "{item}",
+        "Items kept on disk because they could not be sent.",
+        (SIGNAL,),
+    ),
+)
+TELEMETRY_REPLAYED: Final = _metric(
+    Metric(
+        "hamilton.telemetry.replayed",
+        "observable_counter",
+        "{item}",
+        "Items sent from the disk.",
+        (SIGNAL,),
+    ),
+)
+TELEMETRY_REJECTED: Final = _metric(
+    Metric(
+        "hamilton.telemetry.rejected",
+        "observable_counter",
+        "{item}",
+        "Items set aside because the Collector refused them for good.",
+        (SIGNAL,),
+    ),
+)
+TELEMETRY_EXPORTS: Final = _metric(
+    Metric(
+        "hamilton.telemetry.exports",
+        "observable_counter",
+        "{export}",
+        "Exports, by their outcome.",
+        (SIGNAL, OUTCOME),
+    ),
+)
+TELEMETRY_EXPORT_TIME: Final = _metric(
+    Metric(
+        "hamilton.telemetry.export.time",
+        "observable_counter",
+        "s",
+        "Time spent in exports.",
+        (SIGNAL,),
+    ),
+)
+TELEMETRY_OVERFLOWED: Final = _metric(
+    Metric(
+        "hamilton.telemetry.overflowed",
+        "observable_counter",
+        "{measurement}",
+        "Measurements counted without their attributes, because a metric has too many attribute sets.",
+        (INSTRUMENT,),
+    ),
+)
+TELEMETRY_METRICS: Final = (
+    TELEMETRY_ERRORS,
+    TELEMETRY_DROPPED,
+    TELEMETRY_SPOOLED,
+    TELEMETRY_REPLAYED,
+    TELEMETRY_REJECTED,
+    TELEMETRY_EXPORTS,
+    TELEMETRY_EXPORT_TIME,
+    TELEMETRY_OVERFLOWED,
+)
+"""What `health.py` counts."""
+TELEMETRY_PROBES: Final = _metric(
+    Metric("hamilton.telemetry.probes", "counter", "{probe}", "Probes sent by `hamilton-otel doctor`.", ()),
+)
 
 RUN_STARTED: Final = _event(Event("hamilton.run.started", "INFO", "Run started", "A run begins."))
 RUN_COMPLETED: Final = _event(
@@ -294,6 +385,14 @@ NODE_FAILED: Final = _event(
     Event("hamilton.node.failed", "ERROR", "Node failed", "A node raised; types and shapes of its inputs.")
 )
 NODE_RETRIED: Final = _event(Event("hamilton.node.retried", "WARN", "Node retried", "A node reported a retry."))
+LIMIT_REACHED: Final = _event(
+    Event(
+        "hamilton.limit.reached",
+        "WARN",
+        "Limit reached",
+        "A run has more than a limit allows; what is beyond is left out, once per run, process and limit.",
+    )
+)
 DAG_DEFINED: Final = _event(
     Event(
         "hamilton.dag.defined",

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import os
+import re
+import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,11 +19,15 @@ from urllib.parse import urlsplit
 
 SIGNALS: Final = ("traces", "metrics", "logs")
 PROFILES: Final = ("dev", "ci", "prod")
+SERVERS: Final = ("collector_health", "jaeger", "loki", "prometheus")
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARN", "ERROR")
 DEFAULT_LOCAL_STORE: Final = ".hamilton-otel"
 DEFAULT_SERVICE_NAME: Final = "hamilton"
 LOCAL: Final = "local"
 """Name of the exporter that writes to the local store."""
+
+_SHOWN: Final = reprlib.Repr()
+_SHOWN.maxstring = _SHOWN.maxother = 200
 
 
 class SettingsError(ValueError):
@@ -29,10 +35,51 @@ class SettingsError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class CapturePolicy:
+    """What may leave the process besides types, shapes, sizes and names.
+
+    :param values: whether the values of inputs and results may; text, numbers, and what built-in containers and
+        dataclasses hold of them. Secrets are taken out of them, as of all text.
+    :param max_text: characters of a value, a tag, an exception's message or a field of a log record.
+    :param max_items: items of a container.
+    :param redact_keys: names of secrets, or words in names, besides those that are commonly used (``password``).
+    :param redact_patterns: regular expressions of secrets besides the known forms of tokens, keys and personal data.
+    :param safe_keys: whole names of what is no secret, whatever it looks like.
+    :raises SettingsError: where one of them is wrong.
+    """
+
+    values: bool = False
+    max_text: int = 1_000
+    max_items: int = 20
+    redact_keys: tuple[str, ...] = ()
+    redact_patterns: tuple[str, ...] = ()
+    safe_keys: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        checks: tuple[tuple[str, Callable[[Any], Any]], ...] = (
+            ("values", _boolean),
+            ("max_text", _positive),
+            ("max_items", _positive),
+            ("redact_keys", _strings),
+            ("redact_patterns", _patterns),
+            ("safe_keys", _strings),
+        )
+        for name, check in checks:
+            value = getattr(self, name)
+            try:
+                object.__setattr__(self, name, check(value))
+            except ValueError as error:
+                raise SettingsError(
+                    f"CapturePolicy({name}=...) is {value!r}, but must be {error}; correct it or leave it out."
+                ) from None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The settings in force; made by :func:`load`.
 
     Durations are in seconds. ``exporters`` maps each of ``traces``, ``metrics`` and ``logs`` to exporter names.
+    ``servers`` maps those of ``SERVERS`` that are named to their URLs.
     ``ignored`` names the environment variables that were malformed and are treated as unset.
     """
 
@@ -45,7 +92,14 @@ class Settings:
     log_level: str
     heartbeat: float
     exit_timeout: float
+    spool: Path | None
+    spool_max_bytes: int
+    queue_max_bytes: int
+    cardinality_limit: int
+    max_spans_per_run: int
     disabled: bool
+    capture: CapturePolicy = field(default_factory=CapturePolicy)
+    servers: Mapping[str, str] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
     problems: tuple[str, ...] = field(default=(), compare=False)
 
@@ -59,6 +113,10 @@ def load(
     log_format: str | None = None,
     log_level: str | None = None,
     exit_timeout: float | None = None,
+    spool: str | os.PathLike[str] | None = None,
+    cardinality_limit: int | None = None,
+    max_spans_per_run: int | None = None,
+    capture: CapturePolicy | None = None,
     strict: bool | None = None,
 ) -> Settings:
     """Return the settings in force for these arguments and the process environment.
@@ -82,7 +140,18 @@ def load(
         log_level=reader.read("log_level", log_level, "HAMILTON_OTEL_LOG_LEVEL", _one_of(*LOG_LEVELS), "INFO"),
         heartbeat=reader.read("heartbeat", None, "OTEL_METRIC_EXPORT_INTERVAL", _milliseconds, 15.0),
         exit_timeout=reader.read("exit_timeout", exit_timeout, "HAMILTON_OTEL_EXIT_TIMEOUT", _seconds, 2.0),
+        spool=reader.read("spool", spool, "HAMILTON_OTEL_SPOOL", _spool, _default_spool()),
+        spool_max_bytes=reader.read("spool_max_mib", None, "HAMILTON_OTEL_SPOOL_MAX_MIB", _mebibytes, 256 * 2**20),
+        queue_max_bytes=reader.read("queue_max_mib", None, "HAMILTON_OTEL_QUEUE_MAX_MIB", _mebibytes, 32 * 2**20),
+        cardinality_limit=reader.read(
+            "cardinality_limit", cardinality_limit, "HAMILTON_OTEL_CARDINALITY_LIMIT", _positive, 2_000
+        ),
+        max_spans_per_run=reader.read(
+            "max_spans_per_run", max_spans_per_run, "HAMILTON_OTEL_MAX_SPANS_PER_RUN", _positive, 20_000
+        ),
         disabled=reader.read("disabled", None, "OTEL_SDK_DISABLED", _boolean, False),
+        capture=_capture(reader, capture),
+        servers=_servers(reader),
         ignored=tuple(reader.ignored),
         problems=tuple(reader.problems),
     )
@@ -132,7 +201,8 @@ class _Reader:
         try:
             return parse(value)
         except (ValueError, TypeError) as error:
-            problem = f"{source} is {value!r}, but must be {error}; correct it or leave it out."
+            shown = "is malformed" if source.endswith("HEADERS") else f"is {_SHOWN.repr(value)}"  # headers hold tokens
+            problem = f"{source} {shown}, but must be {error}; correct it or leave it out."
             if problem not in self.problems:
                 self.problems.append(problem)
             if source not in self.ignored and not source.startswith("configure("):
@@ -154,6 +224,63 @@ def _exporters(reader: _Reader, signal: str, endpoint: str | None, store: Path |
     if store is not None and LOCAL not in named and named:
         named = (*named, LOCAL)
     return tuple(named)
+
+
+def _default_spool() -> Path:
+    """Return the user's state directory (XDG Base Directory Specification), which outlives any one process."""
+    state = environment("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return Path(state, "hamilton-otel", "spool").absolute()
+
+
+def _spool(value: Any) -> Path | None:
+    return None if str(value).strip().lower() == "none" else Path(value).absolute()
+
+
+def _servers(reader: _Reader) -> dict[str, str]:
+    named = {key: reader.read("servers", None, f"HAMILTON_OTEL_{key.upper()}_URL", _url, None) for key in SERVERS}
+    return {key: url for key, url in named.items() if url is not None}
+
+
+def capture_policy() -> CapturePolicy:
+    """Return the policy that the environment asks for; what is malformed in it counts as unset."""
+    return _capture(_Reader(), None)
+
+
+def _capture(reader: _Reader, given: CapturePolicy | None) -> CapturePolicy:
+    """Return the policy that was given, as a whole, else what the environment says."""
+    policy: CapturePolicy | None = reader.read("capture", given, None, _policy, None)
+    return policy or CapturePolicy(
+        values=reader.read("values", None, "HAMILTON_OTEL_CAPTURE_VALUES", _boolean, False),
+        redact_keys=reader.read("redact_keys", None, "HAMILTON_OTEL_REDACT_KEYS", _names, ()),
+        redact_patterns=reader.read("redact_patterns", None, "HAMILTON_OTEL_REDACT_PATTERNS", _pattern, ()),
+        safe_keys=reader.read("safe_keys", None, "HAMILTON_OTEL_SAFE_KEYS", _names, ()),
+    )
+
+
+def _policy(value: Any) -> CapturePolicy:
+    if not isinstance(value, CapturePolicy):
+        raise ValueError("a CapturePolicy")
+    return value
+
+
+def _strings(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not all(isinstance(item, str) and item.strip() for item in value):
+        raise ValueError("a tuple of texts that are not empty")
+    return tuple(value)
+
+
+def _patterns(value: Any) -> tuple[str, ...]:
+    for pattern in _strings(value):
+        _pattern(pattern)
+    return tuple(value)
+
+
+def _pattern(value: Any) -> tuple[str, ...]:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"a regular expression ({value!r} is none: {error})") from None
+    return (value,)
 
 
 def _text(value: Any) -> str:
@@ -198,6 +325,10 @@ def _count(value: Any) -> int:
 
 def _positive(value: Any) -> int:
     return int(_number(value, "a whole number above 0", minimum=1, whole=True))
+
+
+def _mebibytes(value: Any) -> int:
+    return int(_number(value, "a number of mebibytes above 0", minimum=1) * 2**20)
 
 
 def _port(value: Any) -> int:

@@ -69,9 +69,9 @@ def _build(chosen: _Providers) -> Sequence[Sink]:
     settings = providers.settings_in_force()
     sinks: list[Sink] = []
     if tracer_provider is not None:
-        sinks.append(TracingSink(tracer_provider))
+        sinks.append(TracingSink(tracer_provider, settings.max_spans_per_run))
     if meter_provider is not None:
-        sinks.append(MetricsSink(meter_provider, settings.heartbeat))
+        sinks.append(MetricsSink(meter_provider, settings.heartbeat, settings.cardinality_limit))
     if logger_provider is not None:
         sinks.append(LogSink(logger_provider, settings.log_level))
     if providers.owns(meter_provider):

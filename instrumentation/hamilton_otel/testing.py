@@ -17,9 +17,10 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from .adapter import TelemetryAdapter
+from .adapter import TelemetryAdapter, policy_of
 from .async_adapter import async_adapters
 from .log_bridges import RunContextProcessor
+from .settings import CapturePolicy
 from .sinks import forget
 
 
@@ -32,9 +33,12 @@ class CapturedTelemetry:
         dr = driver.Builder().with_modules(flights).with_adapters(telemetry.adapter("flights")).build()
         dr.execute(["delay_model"])
         assert telemetry.span("run flights").attributes["hamilton.outcome"] == "success"
+
+    :param capture: what is captured; default: what ``configure()`` or the environment say.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, capture: CapturePolicy | None = None) -> None:
+        self._capture = capture
         self._spans = InMemorySpanExporter()
         self._reader = InMemoryMetricReader()
         self._logs = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
@@ -42,7 +46,7 @@ class CapturedTelemetry:
         self.tracer_provider.add_span_processor(SimpleSpanProcessor(self._spans))
         self.meter_provider = MeterProvider([self._reader], shutdown_on_exit=False)
         self.logger_provider = LoggerProvider(shutdown_on_exit=False)
-        self.logger_provider.add_log_record_processor(RunContextProcessor())
+        self.logger_provider.add_log_record_processor(RunContextProcessor(policy_of(capture)))
         self.logger_provider.add_log_record_processor(SimpleLogRecordProcessor(self._logs))
 
     def adapter(self, dag_name: str, tags: Mapping[str, Any] | None = None) -> TelemetryAdapter:
@@ -53,6 +57,7 @@ class CapturedTelemetry:
             tracer_provider=self.tracer_provider,
             meter_provider=self.meter_provider,
             logger_provider=self.logger_provider,
+            capture=self._capture,
         )
 
     def async_adapters(self, dag_name: str, tags: Mapping[str, Any] | None = None) -> tuple[Any, ...]:
@@ -63,6 +68,7 @@ class CapturedTelemetry:
             tracer_provider=self.tracer_provider,
             meter_provider=self.meter_provider,
             logger_provider=self.logger_provider,
+            capture=self._capture,
         )
 
     def clear(self) -> None:

@@ -4,28 +4,22 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from stack import Ports, Stack
-from stack.build import Cache
-from stack.progress import build_missing
+from stack import Stack
+from tests.stack.servers import new_stack
 
-#: Short, so that tests see in seconds what takes a minute with the defaults.
-LIVE_EXPIRATION = "10s"
-SCRAPE_INTERVAL = "1s"
+
+@pytest.fixture(scope="session", autouse=True)
+def own_spool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test delivers what the developer's own processes have spooled."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """All servers, ready; whatever a test kills it has to start again."""
-    cache = Cache.default()
-    build_missing(cache)
-    servers = Stack(
-        tmp_path_factory.mktemp("stack"),
-        Ports.free(),
-        cache=cache,
-        settings={"LIVE_EXPIRATION": LIVE_EXPIRATION},
-        scrape_interval=SCRAPE_INTERVAL,
-    )
-    with servers:
+    with new_stack(tmp_path_factory.mktemp("stack")) as servers:
         yield servers
 
 

@@ -11,11 +11,13 @@ import logging
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import hamilton_otel
 import structlog
 from hamilton import ad_hoc_utils, driver
+from opentelemetry import trace
 
 
 def dataflow(nodes: int) -> Any:
@@ -87,6 +89,38 @@ def talks(options: dict[str, Any]) -> None:
     build(ad_hoc_utils.create_temporary_module(talking), options["dag"]).execute(["talking"], inputs={"start": 1})
 
 
+def prints(options: dict[str, Any]) -> None:
+    """One run, whose result is printed."""
+    hamilton_otel.configure()
+
+    def answer(start: int) -> int:
+        return start + 1
+
+    print(build(ad_hoc_utils.create_temporary_module(answer), options["dag"]).execute(["answer"], inputs={"start": 41}))
+
+
+def outlasts(options: dict[str, Any]) -> None:
+    """So many runs that meet no Collector, and as many once what they left in the spool has gone."""
+    runs(options)
+    hamilton_otel.flush(1)
+    deadline = time.monotonic() + 90
+    while any(Path(options["spool"]).glob("*/*.jsonl")):
+        assert time.monotonic() < deadline, "the Collector has not come back"
+        time.sleep(0.1)
+        hamilton_otel.flush(1)
+    runs(options)
+
+
+def bursts(options: dict[str, Any]) -> None:
+    """So many spans as fast as possible, in ten traces."""
+    hamilton_otel.configure()
+    tracer = trace.get_tracer("burst")
+    for _ in range(10):
+        with tracer.start_as_current_span("burst"):
+            for _ in range(options["spans"] // 10 - 1):
+                tracer.start_span("burst").end()
+
+
 def hangs(options: dict[str, Any]) -> None:
     """One run that goes on until the process is killed."""
     hamilton_otel.configure()
@@ -99,4 +133,5 @@ def hangs(options: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    {"runs": runs, "processes": processes, "talks": talks, "hangs": hangs}[sys.argv[1]](json.loads(sys.argv[2]))
+    kinds = (runs, processes, prints, talks, outlasts, bursts, hangs)
+    {kind.__name__: kind for kind in kinds}[sys.argv[1]](json.loads(sys.argv[2]))

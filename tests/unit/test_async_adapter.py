@@ -188,3 +188,18 @@ def test_a_run_nests_under_the_request_that_it_serves(telemetry: CapturedTelemet
     assert run.parent is not None
     assert run.parent.span_id == request.context.span_id
     assert f"{run.context.trace_id:032x}" == "0af7651916cd43dd8448eb211c80319c"
+
+
+def test_without_a_tracer_nodes_are_still_counted() -> None:
+    """Where the application has metrics alone, the async driver's nodes are measured all the same."""
+    telemetry = CapturedTelemetry()
+
+    async def main() -> Any:
+        adapters = hamilton_otel.async_adapters("flow", meter_provider=telemetry.meter_provider)
+        builder = async_driver.Builder().with_modules(module_of(first, second))
+        dr = await builder.with_adapters(*adapters).build()
+        return await dr.execute(["second"], inputs={"start": 1})
+
+    assert asyncio.run(main()) == {"second": 2}
+    assert sum(telemetry.points("hamilton.node.duration").values()) == 2
+    telemetry.shutdown()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,8 @@ from rich.console import Console
 from hamilton_otel.history import HistoryError, open_store
 from hamilton_otel.settings import DEFAULT_LOCAL_STORE, SettingsError, environment
 
+from .doctor import print_examination, show_examination
+from .replay import replay_spool
 from .run import run_script
 from .show import show_run
 
@@ -64,3 +67,42 @@ def show(
     show_run(console, found, directory)
     if svg is not None:
         console.save_svg(str(svg), title=f"hamilton-otel show {run}")
+
+
+@app.command()
+def doctor(
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for an answer, and for each probe.")] = 30.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the checks as a JSON list.")] = False,
+    collector_health_url: Annotated[str | None, typer.Option(help="The Collector's health_check.")] = None,
+    jaeger_url: Annotated[str | None, typer.Option(help="Where Jaeger is asked.")] = None,
+    loki_url: Annotated[str | None, typer.Option(help="Where Loki is asked.")] = None,
+    prometheus_url: Annotated[str | None, typer.Option(help="Where Prometheus is asked.")] = None,
+) -> None:
+    """Find out why nothing arrives: follow a span, a log line and a count from here to the servers.
+
+    The servers are looked for at their usual ports on the endpoint's host, unless an option or HAMILTON_OTEL_JAEGER_URL
+    and the like say otherwise. The exit code is 1 if a check failed.
+    """
+    urls = {"COLLECTOR_HEALTH": collector_health_url, "JAEGER": jaeger_url, "LOKI": loki_url}
+    for name, url in {**urls, "PROMETHEUS": prometheus_url}.items():
+        if url is not None:
+            os.environ[f"HAMILTON_OTEL_{name}_URL"] = url
+    if not (print_examination(timeout) if as_json else show_examination(Console(), timeout)):
+        raise typer.Exit(1)
+
+
+@app.command()
+def replay(
+    spool: Annotated[Path | None, typer.Option(help="Directory of the spool; default: HAMILTON_OTEL_SPOOL.")] = None,
+    receiver: Annotated[
+        str | None, typer.Option(help="Deliver what was meant for this one, a folder of the spool, to the endpoint.")
+    ] = None,
+) -> None:
+    """Deliver what could not be delivered when it was recorded."""
+    try:
+        complete = replay_spool(Console(stderr=True, highlight=False), spool, receiver)
+    except SettingsError as error:
+        typer.echo(f"hamilton-otel: {error}", err=True)
+        raise typer.Exit(2) from None
+    if not complete:
+        raise typer.Exit(1)

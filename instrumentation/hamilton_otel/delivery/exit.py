@@ -1,58 +1,61 @@
-"""Runs exports side by side within a bounded time, whatever the Collector does; at the end of the process as well.
+"""Brings out what is waiting within a bounded time, whatever the receiver does; at the end of the process as well.
 
-The SDK's own exit handlers wait up to half a minute for a Collector that is down; here the shutdowns run in daemon
-threads and are waited for no longer than the exit budget. Not for what becomes of undelivered telemetry.
+The SDK's own exit handlers wait up to half a minute for a Collector that is down. Here export gets a part of the exit
+budget, and the spool what is left of it. Not for other ends of a process than the usual one (``termination.py``).
 """
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from time import monotonic
+from typing import Any, Final
 
 from hamilton_otel.guard import guard
 
+from .queue import Queue
+from .reader import HeartbeatReader
+
 Action = Callable[[], object]
+EXPORT_SHARE: Final = 0.5
+"""Part of the time that export has; the rest is for the spool."""
+REPLAY_SHARE: Final = 0.25
+"""Part of the time that a process may spend on what others have spooled before it ends."""
 
 
-class Parked:
-    """Threads that wait, one for each of *actions*, until they are told to run.
+def settle(timeout: float, readers: Sequence[HeartbeatReader], queues: Sequence[Queue[Any]]) -> bool:
+    """Deliver what *readers* measure and *queues* hold within *timeout* seconds, or write it to the spool.
 
-    Python 3.12 starts no thread while the interpreter ends, so those for the exit must be there before.
+    Return whether the receivers have accepted everything.
     """
+    export_until = monotonic() + timeout * EXPORT_SHARE
+    spool_until = monotonic() + timeout
+    goals = [(queue, queue.ask()) for queue in queues]
+    for reader, collection in [(reader, reader.ask()) for reader in readers]:
+        reader.wait(collection, export_until)
+        goals.append((reader.queue, reader.queue.ask()))
+    accepted = [queue.settle(goal, export_until, spool_until) for queue, goal in goals]
+    return all(accepted)
 
-    def __init__(self, actions: Sequence[Action]) -> None:
-        self._go = threading.Event()
-        self._failed = False
-        self._pid = os.getpid()
-        self._actions = actions
-        self._threads = [threading.Thread(target=self._run, args=(action,), daemon=True) for action in actions]
-        for thread in self._threads:
-            thread.start()
 
-    def run(self, timeout: float) -> bool:
-        """Run the actions; return whether all had ended well within *timeout* seconds.
+def run_within(timeout: float, actions: Sequence[Action]) -> bool:
+    """Run *actions* side by side; return whether all had ended well within *timeout* seconds.
 
-        Those that have not ended are left to their daemon threads. An action fails by raising or by returning False.
-        """
-        if self._pid != os.getpid():  # forked: the threads are the parent's
-            return Parked(self._actions).run(timeout)
-        deadline = monotonic() + timeout
-        self._go.set()
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - monotonic()))
-        return not self._failed and not any(thread.is_alive() for thread in self._threads)
+    Those that have not ended are left to their daemon threads. An action fails by raising or by returning False.
+    """
+    failed = []
 
-    def _run(self, action: Action) -> None:
-        self._go.wait()
+    def run(action: Action) -> None:
         succeeded: object = False
         with guard("delivery"):
             succeeded = action()
         if succeeded is False:
-            self._failed = True
+            failed.append(action)
 
-
-def run_within(timeout: float, actions: Sequence[Action]) -> bool:
-    """Run *actions* now; see :meth:`Parked.run`."""
-    return Parked(actions).run(timeout)
+    threads = [threading.Thread(target=run, args=(action,), daemon=True) for action in actions]
+    for thread in threads:
+        thread.start()
+    deadline = monotonic() + timeout
+    for thread in threads:
+        thread.join(max(0.0, deadline - monotonic()))
+    return not failed and not any(thread.is_alive() for thread in threads)

@@ -15,16 +15,22 @@ _EXPORTER_LOGGERS: Final = (
     "opentelemetry.exporter.otlp.proto.http._log_exporter",
     "opentelemetry.exporter.otlp.proto.grpc.exporter",
 )
+_MENDS: Final = (
+    (re.compile(r"\b40[13]\b|UNAUTHENTICATED|PERMISSION_DENIED"), "correct the token in OTEL_EXPORTER_OTLP_HEADERS"),
+    (re.compile(r"certificate|SSL|TLS", re.I), "correct OTEL_EXPORTER_OTLP_CERTIFICATE or the endpoint's scheme"),
+)
 _logger = logging.getLogger("hamilton_otel")
 
 
 class DeliveryNotice(logging.Filter):
-    """Replaces what the OTLP exporters log by one warning that names *endpoint*."""
+    """One warning that names *endpoint*, and *spool* (a path, None where there is none) for what is kept."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, spool: str | None) -> None:
         super().__init__()
         self._endpoint = endpoint
+        self._kept = f"undelivered telemetry is kept in {spool}" if spool else "undelivered telemetry is lost"
         self._said = False
+        self._exporters_word = ""
 
     def install(self) -> None:
         """Take the place of the exporters' own messages."""
@@ -32,21 +38,32 @@ class DeliveryNotice(logging.Filter):
             logging.getLogger(name).addFilter(self)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Drop the exporter's record; say our sentence the first time."""
+        """Drop what an exporter logs of a failure; :meth:`say` may need its words."""
         if record.levelno < logging.WARNING:
             return True
-        if not self._said:
-            self._said = True
-            _logger.warning(
-                "Telemetry cannot be delivered to %s (%s); start the Collector or correct OTEL_EXPORTER_OTLP_ENDPOINT. "
-                "Runs are not affected, and this is said once.",
-                self._endpoint,
-                _reason(record.getMessage()),
-            )
+        self._exporters_word = record.getMessage()
         return False
 
+    def say(self, reason: str) -> None:
+        """Say it, unless that has been done; *reason* is empty where only the exporter knows it."""
+        if self._said:
+            return
+        self._said = True
+        reason = _telling_part(reason or self._exporters_word)
+        mend = next(
+            (mend for pattern, mend in _MENDS if pattern.search(reason)),
+            "start the Collector or correct OTEL_EXPORTER_OTLP_ENDPOINT",
+        )
+        _logger.warning(
+            "Telemetry cannot be delivered to %s (%s); %s. Runs are not affected, %s, and this is said once.",
+            self._endpoint,
+            reason,
+            mend,
+            self._kept,
+        )
 
-def _reason(message: str) -> str:
-    """Return the telling part of an exporter's message: the innermost quoted error, else its beginning."""
-    innermost = re.search(r"\[Errno -?\d+\] ([^\"')]+)", message)
-    return innermost.group(1) if innermost else message[:200]
+
+def _telling_part(message: str) -> str:
+    """Return the innermost quoted error of a message, else its beginning."""
+    innermost = re.search(r"\[Errno -?\d+\] ([^\"')]+)|(certificate verify failed[^(\"']*)", message)
+    return (innermost.group(1) or innermost.group(2)).strip() if innermost else message[:200]

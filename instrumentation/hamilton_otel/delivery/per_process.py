@@ -1,5 +1,7 @@
 """Gives each process an exporter of its own: a forked child must not talk on its parent's connection.
 
+The same where an exporter has to be left to itself, because it goes on trying what is no longer wanted.
+
 Not for what is exported.
 """
 
@@ -17,6 +19,11 @@ class PerProcess:
         self._make = make
         self._made = make()
         self._pid = os.getpid()
+
+    def renew(self) -> None:
+        """Have the exporter give up what it is doing, and use a new one from now on."""
+        old, self._made = self._made, self._make()
+        old.shutdown()
 
     def __getattr__(self, name: str) -> Any:
         if self._pid != os.getpid():

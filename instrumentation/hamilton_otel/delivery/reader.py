@@ -1,7 +1,7 @@
-"""Collects metrics at every heartbeat and on demand, exports them in order, and survives a fork without counting twice.
+"""Collects metrics at every heartbeat and on demand, and survives a fork without counting twice.
 
 The SDK's periodic reader would export what the parent had counted from the child as well: deltas that are not exported
-yet are part of the memory that a fork copies. Not for what is measured (``metrics.py``).
+yet are part of the memory that a fork copies. Not for what is measured (``metrics.py``) nor for delivery.
 """
 
 from __future__ import annotations
@@ -9,36 +9,33 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections import deque
-from typing import Any, Final
+from time import monotonic
+from typing import Any
 
-from opentelemetry.instrumentation.utils import suppress_instrumentation
-from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricReader, MetricsData
+from opentelemetry.sdk.metrics.export import MetricExporter, MetricReader, MetricsData
 
 from hamilton_otel.guard import guard
 
-MAX_PENDING: Final = 100
-"""Collections that are kept while they cannot be exported."""
+from .processors import weight_of_metrics
+from .queue import Queue
 
 
 class HeartbeatReader(MetricReader):
-    """Exports with *exporter* every *interval* seconds.
+    """Puts what there is to measure into *queue* every *interval* seconds, in the form that *exporter* wants."""
 
-    What could not be exported is kept, up to ``MAX_PENDING`` collections, and tried again at the next export: a delta
-    that is dropped is a count that is wrong for ever.
-    """
+    _wanted: int
+    _done: int
+    _started: bool
+    _stopped: bool
 
-    def __init__(self, exporter: MetricExporter, interval: float) -> None:
+    def __init__(self, exporter: MetricExporter, queue: Queue[MetricsData], interval: float) -> None:
         super().__init__(
             preferred_temporality=exporter._preferred_temporality,
             preferred_aggregation=exporter._preferred_aggregation,
         )
-        self._exporter = exporter
+        self.queue = queue
         self._interval = interval
-        self._pending: deque[MetricsData] = deque(maxlen=MAX_PENDING)
-        self._stop = threading.Event()
-        self._exporting = threading.Lock()
-        self._started = False
+        self._begin()
         _register_at_fork(self)
         self.ensure_process()
 
@@ -46,51 +43,62 @@ class HeartbeatReader(MetricReader):
         """Start the heartbeat of this process, where it has none: at first, and in a forked process."""
         if self._started:
             return
-        with self._exporting:
+        with self._changed:
             if not self._started:
                 self._started = True
                 threading.Thread(target=self._work, name="hamilton-otel-heartbeat", daemon=True).start()
 
-    @property
-    def undelivered(self) -> bool:
-        """Tell whether something collected waits for an export that succeeds."""
-        return bool(self._pending)
+    def ask(self) -> int:
+        """Have the heartbeat collect now; return what ``wait`` wants to be given."""
+        with self._changed:
+            self._wanted += 1
+            self._changed.notify_all()
+            return self._wanted
+
+    def wait(self, goal: int, until: float) -> None:
+        """Wait for that collection until ``time.monotonic()`` is *until*: callbacks of others, in it, may hang."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._done >= goal, max(0.0, until - monotonic()))
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
-        """Collect and export; return whether everything was accepted."""
+        """Collect and deliver; return whether everything was accepted in time."""
         self.collect(timeout_millis)
-        return self._export(timeout_millis)
+        return self.queue.flush(timeout_millis / 1000)
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
-        """Export once more and stop."""
-        if self._stop.is_set():
-            return
-        self._stop.set()
+        """Collect and deliver once more, and stop."""
         self.force_flush(timeout_millis)
-        self._exporter.shutdown(timeout_millis)
+        self.queue.close()
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
-        self._pending.append(metrics_data)
-
-    def _export(self, timeout_millis: float) -> bool:
-        with self._exporting, suppress_instrumentation():
-            while self._pending:
-                data = self._pending.popleft()
-                if self._exporter.export(data, timeout_millis) is not MetricExportResult.SUCCESS:
-                    self._pending.append(data)  # at the end, so that one that is always refused holds up no other
-                    return False
-        return True
+        self.queue.put(metrics_data, weight_of_metrics(metrics_data))
 
     def _work(self) -> None:
-        while not self._stop.wait(self._interval):
-            with guard("export of metrics"):
-                self.force_flush()
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._wanted > self._done or self._stopped, self._interval)
+                if self._stopped:
+                    return
+                goal = self._wanted
+            with guard("collection of metrics"):
+                self.collect()
+            with self._changed:
+                self._done = goal
+                self._changed.notify_all()
+
+    def _begin(self) -> None:
+        self._changed = threading.Condition()
+        self._wanted = 0
+        self._done = 0
+        self._started = False
+        self._stopped = False
 
     def _after_fork_in_child(self) -> None:
         """Begin anew: other threads may have held any lock, and what the parent has counted is the parent's."""
-        self._exporting = threading.Lock()
-        self._pending.clear()
-        self._started = False
+        self._begin()
         consumer = getattr(self._collect, "__self__", None)
         if consumer is not None:
             consumer._lock = threading.Lock()
