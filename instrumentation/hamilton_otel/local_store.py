@@ -29,16 +29,16 @@ class SignalFile:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._pid = -1
-        self._file: IO[bytes] | None = None
+        self._file = -1
 
     def write(self, line: str) -> int:
         """Append *line* in one system call, so that a killed process leaves whole lines."""
-        if self._file is None or self._pid != os.getpid():
+        if self._file < 0 or self._pid != os.getpid():
             self._pid = os.getpid()
             self._directory.mkdir(parents=True, exist_ok=True)
             name = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{self._pid}.jsonl"
-            self._file = open(self._directory / name, "ab", buffering=0)  # noqa: SIM115 - stays open
-        return self._file.write(line.encode())
+            self._file = os.open(self._directory / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        return os.write(self._file, line.encode())
 
     def flush(self) -> None:
         """Do nothing: every line is written at once."""

@@ -105,7 +105,7 @@ class Pipelines:
     def _delivered(self) -> None:
         """One signal has come through: the others need not wait for their next attempt, nor what is spooled."""
         for outlet in self._outlets():
-            if outlet.unavailable:
+            if outlet.failing:
                 outlet.try_again()
         if self.replay is not None:
             self.replay.poke()

@@ -67,6 +67,7 @@ class Outlet(Generic[T]):
         self._abandon = abandon
         self._pause = FIRST_PAUSE
         self._next_attempt = 0.0
+        self._attempting = False
 
     @property
     def failing(self) -> bool:
@@ -75,8 +76,8 @@ class Outlet(Generic[T]):
 
     @property
     def unavailable(self) -> bool:
-        """Whether the last attempt has failed for a reason that is not the batch's own."""
-        return self.failing and not self._rejects()
+        """Whether to wait is in vain: no attempt is due, or the one under way has failed before and tries again."""
+        return monotonic() < self._next_attempt or (self._attempting and self.failing and not self._rejects())
 
     @property
     def spools(self) -> bool:
@@ -143,9 +144,11 @@ class Outlet(Generic[T]):
     def _export(self, batch: Sequence[T]) -> bool:
         started = monotonic()
         self.watch.begin()
+        self._attempting = True
         accepted = False
         with guard(f"export of {self.signal}"), suppress_instrumentation():
             accepted = self._send(batch)
+        self._attempting = False
         if accepted == self.watch.failing:  # exporters whose connection is not watched
             self.watch.note(not accepted)
         signal = {semconv.SIGNAL: self.signal}

@@ -28,7 +28,7 @@ class Receiver:
     answer: Callable[[str], int] = lambda path: 200
     accepted: list[tuple[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
-    asked: int = 0
+    asked: list[str] = field(default_factory=list)
 
     def spans(self) -> list[str]:
         """Return the names of the spans that were accepted, each span once."""
@@ -77,7 +77,7 @@ def receiving(answer: Callable[[str], int] = lambda path: 200, port: int = 0) ->
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            receiver.asked += 1
+            receiver.asked.append(self.path)
             receiver.headers.append(dict(self.headers))
             status = receiver.answer(self.path)
             if status < 400:
