@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,7 @@ from stack.recipes import ROOT
 from tests.stack import backends
 
 SENDER = Path(__file__).with_name("insistent.py")
+WORKLOAD = Path(__file__).with_name("workload.py")
 #: The most lines that Loki returns; 4 MB is its other limit.
 PAGE = 5000
 
@@ -46,27 +47,19 @@ class Acknowledged:
         return {span for spans in self.traces.values() for span in spans}
 
 
-class Senders:
-    """Processes of insistent.py that send for as long as the block lasts; after it `acknowledged` is complete."""
+class Processes:
+    """Processes that send for as long as the block lasts; after it `acknowledged` is what they have said."""
 
-    def __init__(self, stack: Stack, name: str, count: int, **options: Any) -> None:
+    def __init__(self, commands: Sequence[Sequence[str]], **environment: str) -> None:
         self.acknowledged = Acknowledged()
-        self.count = count
-        self._commands = [
-            [
-                sys.executable,
-                str(SENDER),
-                json.dumps({"endpoint": stack.otlp_http, "name": name, "instance": f"{name}-{number}", **options}),
-            ]
-            for number in range(count)
-        ]
+        self._commands = commands
+        self._environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
         self._processes: list[subprocess.Popen[str]] = []
 
     def __enter__(self) -> Self:
         pipe = subprocess.PIPE
         self._processes = [
-            subprocess.Popen(each, stdin=pipe, stdout=pipe, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
-            for each in self._commands
+            subprocess.Popen(each, stdin=pipe, stdout=pipe, text=True, env=self._environment) for each in self._commands
         ]
         return self
 
@@ -86,6 +79,37 @@ class Senders:
             for process in self._processes:
                 process.kill()
                 process.communicate()
+
+
+class Senders(Processes):
+    """Processes of insistent.py."""
+
+    def __init__(self, stack: Stack, name: str, count: int, **options: Any) -> None:
+        self.count = count
+        super().__init__(
+            [
+                [
+                    sys.executable,
+                    str(SENDER),
+                    json.dumps({"endpoint": stack.otlp_http, "name": name, "instance": f"{name}-{number}", **options}),
+                ]
+                for number in range(count)
+            ]
+        )
+
+
+class Pipelines(Processes):
+    """Processes of workload.py that execute runs, export their counts every *heartbeat* seconds and share a spool."""
+
+    def __init__(self, stack: Stack, name: str, count: int, spool: Path, heartbeat: float) -> None:
+        command = [sys.executable, str(WORKLOAD), "loads", json.dumps({"dag": name})]
+        super().__init__(
+            [command] * count,
+            OTEL_EXPORTER_OTLP_ENDPOINT=stack.otlp_http,
+            OTEL_SERVICE_NAME=name,
+            OTEL_METRIC_EXPORT_INTERVAL=str(int(heartbeat * 1000)),
+            HAMILTON_OTEL_SPOOL=str(spool),
+        )
 
 
 def stored_spans(stack: Stack, trace_ids: Iterable[str]) -> Counter[str]:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -24,5 +25,13 @@ def test_nothing_acknowledged_is_lost_when_servers_are_killed(stack: Stack) -> N
     victims = ["collector", "jaeger", "loki"] * KILLS
     outcome = chaos.run(stack, victims, senders=3, chance=random.Random())
     assert outcome.acknowledged.retries > 0
+    assert (outcome.lost_spans, outcome.lost_lines) == (set(), set()), str(outcome)
+    assert outcome.least <= outcome.counted <= outcome.most, str(outcome)
+
+
+def test_no_run_is_lost_when_the_collector_is_killed(stack: Stack, tmp_path: Path) -> None:
+    """Spans and lines of Hamilton runs all arrive, after a replay at the latest; counts are as exact as kills allow."""
+    outcome = chaos.run_pipelines(stack, tmp_path / "spool", kills=KILLS, processes=3, chance=random.Random())
+    assert len(outcome.acknowledged.runs) > 100
     assert (outcome.lost_spans, outcome.lost_lines) == (set(), set()), str(outcome)
     assert outcome.least <= outcome.counted <= outcome.most, str(outcome)

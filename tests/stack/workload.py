@@ -9,8 +9,10 @@ import importlib
 import json
 import logging
 import os
+import select
 import sys
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import hamilton_otel
 import structlog
 from hamilton import ad_hoc_utils, driver
 from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 
 
 def dataflow(nodes: int) -> Any:
@@ -111,6 +114,37 @@ def outlasts(options: dict[str, Any]) -> None:
     runs(options)
 
 
+def loads(options: dict[str, Any]) -> None:
+    """Runs until standard input ends, each with a line of its own; tells all spans, lines and times of runs."""
+    hamilton_otel.configure()
+    traces: dict[str, list[str]] = {}
+    lines: list[str] = []
+    times: list[float] = []
+
+    class Listener(SpanProcessor):
+        def on_end(self, span: ReadableSpan) -> None:
+            context = span.get_span_context()
+            assert context is not None
+            spans = traces.setdefault(trace.format_trace_id(context.trace_id), [])
+            spans.append(trace.format_span_id(context.span_id))
+
+    provider = trace.get_tracer_provider()
+    assert isinstance(provider, TracerProvider)
+    provider.add_span_processor(Listener())
+
+    def speaking(start: int) -> int:
+        lines.append(f"line {uuid.uuid4()}")
+        logging.getLogger("user").warning(lines[-1])
+        return start
+
+    logging.getLogger("user").addHandler(logging.NullHandler())
+    dr = build(ad_hoc_utils.create_temporary_module(speaking), options["dag"])
+    while not select.select([sys.stdin], [], [], 0.02)[0]:
+        dr.execute(["speaking"], inputs={"start": 1})
+        times.append(time.time())
+    print(json.dumps({"traces": traces, "lines": lines, "runs": times, "retries": 0, "codes": []}))
+
+
 def bursts(options: dict[str, Any]) -> None:
     """So many spans as fast as possible, in ten traces."""
     hamilton_otel.configure()
@@ -133,5 +167,5 @@ def hangs(options: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    kinds = (runs, processes, prints, talks, outlasts, bursts, hangs)
+    kinds = (runs, processes, prints, talks, outlasts, loads, bursts, hangs)
     {kind.__name__: kind for kind in kinds}[sys.argv[1]](json.loads(sys.argv[2]))
