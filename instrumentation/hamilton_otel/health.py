@@ -38,7 +38,7 @@ class Health:
 
     def reset(self) -> None:
         """Begin at zero, as a forked process must: what its parent has counted is the parent's."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may count
         self._totals: dict[_Key, float] = {}
 
 

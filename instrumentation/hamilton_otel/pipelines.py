@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from . import local_store
 from .delivery import lines
+from .delivery.answers import Watch
 from .delivery.endpoint import Endpoint, endpoint_of
 from .delivery.notice import DeliveryNotice
 from .delivery.outlet import Outlet, Shelf
@@ -26,7 +27,6 @@ from .delivery.processors import points_in
 from .delivery.queue import Queue
 from .delivery.reader import HeartbeatReader
 from .delivery.replay import Replay
-from .delivery.session import Watch, WatchedSession
 from .delivery.spool import Spool
 from .settings import LOCAL, SIGNALS, Settings, SettingsError, environment
 
@@ -158,6 +158,8 @@ class Pipelines:
         options = {**preferences, **self._endpoint_option(signal, grpc)}
         if grpc or _brings_its_own_session(signal):
             return PerProcess(partial(kind, **options))
+        from .delivery.session import WatchedSession  # loads an HTTP client
+
         return PerProcess(lambda: kind(**options, session=WatchedSession(watch)))
 
     def _endpoint_option(self, signal: str, grpc: bool) -> dict[str, str]:

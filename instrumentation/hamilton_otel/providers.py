@@ -28,7 +28,7 @@ from . import limits, local_store, log_bridges
 from . import settings as settings_module
 from .capture import Capture
 from .delivery import termination
-from .delivery.exit import REPLAY_SHARE, run_within, settle
+from .delivery.exit import EXIT_SHARE, FLUSH_SHARE, REPLAY_SHARE, run_within, settle
 from .delivery.processors import LogQueue, SpanQueue
 from .delivery.worker import WorkerFlush
 from .guard import guard
@@ -58,11 +58,11 @@ class _Installed:
     def providers(self) -> tuple[object, ...]:
         return self.tracer_provider, self.meter_provider, self.logger_provider
 
-    def settle(self, timeout: float) -> bool:
+    def settle(self, timeout: float, export_share: float = EXIT_SHARE) -> bool:
         """Deliver or spool what is waiting within *timeout* seconds; return whether it was all accepted."""
         if self.ways is None:
             return True
-        return settle(timeout, self.ways.readers, self.ways.queues)
+        return settle(timeout, export_share, self.ways.readers, self.ways.queues)
 
 
 _installed: _Installed | None = None
@@ -119,7 +119,8 @@ def configure(
         "capture": capture,
     }
     _configure(arguments, strict)
-    termination.install(_shutdown)
+    if _installed is not None and _installed.ways is not None:
+        termination.install(_shutdown, lambda: settings_in_force().exit_timeout + 0.5)
 
 
 def _configure(arguments: dict[str, Any], strict: bool | None) -> None:
@@ -160,8 +161,9 @@ def flush(timeout: float = 2.0) -> bool:
         for provider in theirs
         if provider not in ours and callable(getattr(provider, "force_flush", None))
     ]
-    accepted = _installed is None or _installed.settle(timeout)
-    return (not flushes or run_within(timeout, flushes)) and accepted
+    deadline = monotonic() + timeout
+    accepted = _installed is None or _installed.settle(timeout, FLUSH_SHARE)
+    return (not flushes or run_within(max(0.0, deadline - monotonic()), flushes)) and accepted
 
 
 def portable_configuration() -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ https://opentelemetry.io/docs/specs/otel/protocol/exporter/. Not for sending (``
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -55,8 +56,14 @@ class Endpoint:
 
     @property
     def slug(self) -> str:
-        """A name for this receiver that may be a folder's."""
-        return re.sub(r"[^A-Za-z0-9.-]+", "-", self.host) + f"_{self.port}"
+        """A name for this receiver that may be a folder's: another path or tenant is another receiver.
+
+        Credentials are left out, or what was spooled would wait for ever once a token is renewed.
+        """
+        path = "" if self.grpc else self._parts.path.removesuffix(f"/v1/{self.signal}")
+        tenant = sorted((key.lower(), value) for key, value in self.headers.items() if key.lower() != "authorization")
+        name = re.sub(r"[^A-Za-z0-9.-]+", "-", self.host) + f"_{self.port}"
+        return f"{name}_{hashlib.sha256(repr((path, tenant)).encode()).hexdigest()[:8]}" if path or tenant else name
 
     @property
     def _parts(self) -> SplitResult:

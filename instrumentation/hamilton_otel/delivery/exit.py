@@ -17,25 +17,32 @@ from .queue import Queue
 from .reader import HeartbeatReader
 
 Action = Callable[[], object]
-EXPORT_SHARE: Final = 0.5
-"""Part of the time that export has; the rest is for the spool."""
+EXIT_SHARE: Final = 0.5
+"""Part of the time that export has at the end of a process; the rest is for the spool."""
+FLUSH_SHARE: Final = 0.9
+"""Part of the time that export has before that. What is still under way then may be counted twice."""
 REPLAY_SHARE: Final = 0.25
 """Part of the time that a process may spend on what others have spooled before it ends."""
 
 
-def settle(timeout: float, readers: Sequence[HeartbeatReader], queues: Sequence[Queue[Any]]) -> bool:
+def settle(
+    timeout: float, export_share: float, readers: Sequence[HeartbeatReader], queues: Sequence[Queue[Any]]
+) -> bool:
     """Deliver what *readers* measure and *queues* hold within *timeout* seconds, or write it to the spool.
 
-    Return whether the receivers have accepted everything.
+    Export has the part *export_share* of the time. Return whether the receivers have accepted everything.
     """
-    export_until = monotonic() + timeout * EXPORT_SHARE
+    export_until = monotonic() + timeout * export_share
     spool_until = monotonic() + timeout
     goals = [(queue, queue.ask()) for queue in queues]
     for reader, collection in [(reader, reader.ask()) for reader in readers]:
         reader.wait(collection, export_until)
         goals.append((reader.queue, reader.queue.ask()))
-    accepted = [queue.settle(goal, export_until, spool_until) for queue, goal in goals]
-    return all(accepted)
+    accepted = 0
+    for queue, goal in goals:
+        with guard(f"end of {queue.outlet.signal}"):
+            accepted += queue.settle(goal, export_until, spool_until)
+    return accepted == len(goals)
 
 
 def run_within(timeout: float, actions: Sequence[Action]) -> bool:

@@ -9,6 +9,8 @@ import logging
 import re
 from typing import Final
 
+from hamilton_otel.guard import guard
+
 _EXPORTER_LOGGERS: Final = (
     "opentelemetry.exporter.otlp.proto.http.trace_exporter",
     "opentelemetry.exporter.otlp.proto.http.metric_exporter",
@@ -54,6 +56,10 @@ class DeliveryNotice(logging.Filter):
             (mend for pattern, mend in _MENDS if pattern.search(reason)),
             "start the Collector or correct OTEL_EXPORTER_OTLP_ENDPOINT",
         )
+        with guard("notice"):  # the user's logging handlers may raise
+            self._warn(reason, mend)
+
+    def _warn(self, reason: str, mend: str) -> None:
         _logger.warning(
             "Telemetry cannot be delivered to %s (%s); %s. Runs are not affected, %s, and this is said once.",
             self._endpoint,

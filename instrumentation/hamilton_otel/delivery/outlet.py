@@ -16,9 +16,8 @@ from hamilton_otel import semconv
 from hamilton_otel.guard import guard
 from hamilton_otel.health import health
 
-from .session import Watch
+from .answers import Verdict, Watch, verdict_of
 from .spool import Spool
-from .transport import Verdict, verdict_of
 
 T = TypeVar("T")
 FIRST_PAUSE: Final = 1.0

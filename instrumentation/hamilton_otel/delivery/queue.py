@@ -126,6 +126,7 @@ class Queue(Generic[T]):
         self._wanted = self._done = 0
         self._progress = 0.0
         self._full_since = inf
+        self._spill_failed = False
         self._started = False
         self._closed = False
         self._spilling = False
@@ -156,7 +157,10 @@ class Queue(Generic[T]):
                 self._changed.notify_all()
                 if not drained and self._closed:
                     return
-                self._changed.wait_for(self._is_urgent if drained else self._is_asked, self._rest)
+                if drained:
+                    self._changed.wait_for(self._is_urgent, self._rest)
+                else:
+                    self._changed.wait_for(self._is_asked, max(self._rest, FIRST_DELAY))
 
     def _is_asked(self) -> bool:
         return self._wanted > self._done or self._closed
@@ -167,7 +171,10 @@ class Queue(Generic[T]):
     def _drain(self) -> bool:
         """Deliver what is queued; return False where that is not possible now."""
         while (batch := self._take()) is not None:
-            if self.outlet.deliver([item for item, _ in batch]):
+            delivered = False
+            with guard(f"delivery of {self.outlet.signal}"):
+                delivered = self.outlet.deliver([item for item, _ in batch])
+            if delivered:
                 self._finish(batch, taken=True)
                 continue
             with self._keeping:
@@ -189,6 +196,7 @@ class Queue(Generic[T]):
                         break
                     kept = self.outlet.spool([item for item, _ in batch])
                     self._finish(batch, taken=kept)
+            self._spill_failed = not kept
         self._spilling = False
 
     def _take(self) -> Sequence[tuple[T, int]] | None:
@@ -210,6 +218,7 @@ class Queue(Generic[T]):
                 self._in_flight = [other for other in self._in_flight if other is not batch]
                 if taken:
                     self._progress = monotonic()
+                    self._spill_failed = False
                 else:
                     self._put_back(batch)
 
@@ -230,21 +239,23 @@ class Queue(Generic[T]):
         return batches
 
     def _make_room(self) -> None:
-        """Slow a thread down that outruns the export; where the export hangs, spill; where that hangs, drop."""
+        """Slow a thread down that outruns the export; where the export hangs, spill; where that fails, drop."""
         now = monotonic()
         self._full_since = min(self._full_since, now)
-        if now - max(self._progress, self._full_since) < PATIENCE:
-            sleep(BREATH)
-        elif self.outlet.spools and not self._spilling:
+        hangs = now - max(self._progress, self._full_since) > PATIENCE
+        spills = self.outlet.spools and not self._spill_failed
+        if self._bytes > 2 * self._max_bytes or (not spills and (hangs or self.outlet.failing)):
+            with self._changed:
+                batch = self._next_batch()
+            self.outlet.drop([item for item, _ in batch], "queue_full")
+        elif hangs and not self._spilling:
             self._spilling, self._full_since = True, now
             try:
                 threading.Thread(target=self._spill, name="hamilton-otel-spill", daemon=True).start()
             except RuntimeError:
                 self._spilling = False
-        elif not self.outlet.spools or self._bytes > 2 * self._max_bytes:
-            with self._changed:
-                batch = self._next_batch()
-            self.outlet.drop([item for item, _ in batch], "queue_full")
+        else:
+            sleep(BREATH)
 
     def _receiver_fails(self) -> None:
         with self._changed:

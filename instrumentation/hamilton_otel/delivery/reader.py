@@ -50,6 +50,10 @@ class HeartbeatReader(MetricReader):
 
     def ask(self) -> int:
         """Have the heartbeat collect now; return what ``wait`` wants to be given."""
+        if not self._started:  # a forked process without a run
+            with guard("collection of metrics"):
+                self.collect()
+            return self._done
         with self._changed:
             self._wanted += 1
             self._changed.notify_all()

@@ -6,35 +6,12 @@ request that is refused for good must be told from a receiver that is down. Not 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import requests
 
+from .answers import Watch
 from .transport import reason_of
-
-
-class Watch:
-    """What is known of a receiver: whether the last attempt failed, with which HTTP status (None: no answer) and why.
-
-    ``changed`` is called after each attempt that failed.
-    """
-
-    def __init__(self) -> None:
-        self.failing = False
-        self.status: int | None = None
-        self.reason = ""
-        self.changed: Callable[[], object] = lambda: None
-
-    def begin(self) -> None:
-        """Begin an attempt: what is noted from now on is of this one."""
-        self.failing = False
-
-    def note(self, failing: bool, status: int | None = None, reason: str = "") -> None:
-        """Note the outcome of an attempt."""
-        self.failing, self.status, self.reason = failing, status, reason
-        if failing:
-            self.changed()
 
 
 class WatchedSession(requests.Session):

@@ -22,6 +22,7 @@ from typing import IO, Final
 import portalocker
 
 from hamilton_otel import semconv
+from hamilton_otel.guard import guard
 from hamilton_otel.health import health
 
 from .lines import items_in
@@ -30,6 +31,7 @@ FORMAT: Final = 1
 SEGMENT_BYTES: Final = 4 * 2**20
 """A segment that has grown beyond this is closed."""
 _REJECTED: Final = "rejected"
+_REASON: Final = ".reason.txt"
 _logger = logging.getLogger("hamilton_otel")
 
 
@@ -71,13 +73,14 @@ class Segment:
         """
         self._file.seek(0)
         content = self._file.read()
-        while content:
-            start = content.rstrip(b"\n").rfind(b"\n") + 1
-            line = content[start:].strip()
+        end = len(content)
+        while end:
+            start = content.rfind(b"\n", 0, end - 1) + 1
+            line = content[start:end].strip()
             if line and not take(line):
                 return False
             self._file.truncate(start)
-            content = content[:start]
+            end = start
         return True
 
     @property
@@ -90,6 +93,10 @@ class Segment:
         with contextlib.suppress(OSError):
             if not self.size:
                 self.path.unlink()
+        self._file.close()
+
+    def let_go(self) -> None:
+        """Close the file and leave it as it is."""
         self._file.close()
 
     def remove(self) -> None:
@@ -115,6 +122,7 @@ class Spool:
     def __init__(self, directory: Path, max_bytes: int) -> None:
         self.directory = directory
         self._max_bytes = max_bytes
+        self._segment_bytes = min(SEGMENT_BYTES, max_bytes // 8)
         self._said: set[str] = set()
         self._begin()
         _register_at_fork(self)
@@ -122,36 +130,26 @@ class Spool:
     def write(self, receiver: str, signal: str, line: bytes) -> bool:
         """Keep *line* for *receiver* (a folder's name); return whether it is on disk now."""
         with self._lock:
-            try:
-                self._open()
-                if not self._make_room(len(line)):
-                    return False
-                segment = self._segments.get((receiver, signal)) or self._segment_for(receiver, signal)
-                self._segments[receiver, signal] = segment
-                segment.append(line)
-                if segment.size > SEGMENT_BYTES:
-                    self._segments.pop((receiver, signal)).close()
-                return True
-            except OSError as error:
-                reason = (error.strerror or str(error)).lower()
-                self._say(
-                    f"HAMILTON_OTEL_SPOOL is {str(self.directory)!r}, where undelivered telemetry cannot be written "
-                    f"({reason}); free some space there or name another directory. Runs are not affected."
-                )
-                return False
+            kept = self._try(lambda: self._append(receiver, signal, line), len(line))
+        self._speak()
+        return kept
 
     def set_aside(self, receiver: str, signal: str, line: bytes, reason: str) -> None:
         """Keep a line that *receiver* refuses for good, with the *reason* beside it, for a human to look at."""
-        name = f"{signal}-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{os.getpid()}-{token_hex(4)}"
-        with self._lock:
-            try:
-                folder = self.directory / receiver / _REJECTED
-                folder.mkdir(parents=True, exist_ok=True)
-                if self._make_room(len(line)):
-                    (folder / f"{name}.jsonl").write_bytes(line.rstrip(b"\n") + b"\n")
-                    (folder / f"{name}.reason.txt").write_text(f"{reason}\n")
-            except OSError:
-                return
+        folder = self.directory / receiver / _REJECTED
+        name = _name(signal)
+
+        def keep() -> None:
+            _make_folder(folder)
+            for suffix, content in ((".jsonl", line.rstrip(b"\n") + b"\n"), (_REASON, f"{reason}\n".encode())):
+                path = folder / f"{name}{suffix}"
+                path.touch(mode=0o600)
+                path.write_bytes(content)
+
+        if line.strip():
+            with self._lock:
+                self._try(keep, len(line))
+            self._speak()
 
     def claim(self, receiver: str, signal: str) -> Iterator[Segment]:
         """Yield the segments for *receiver* that no other process holds, oldest first; each is the caller's."""
@@ -162,7 +160,7 @@ class Spool:
         if self._is_newer():
             return
         for path in sorted((self.directory / receiver).glob(f"{signal}-*.jsonl")):
-            segment = _locked(path)
+            segment = self._hold(path)
             if segment is not None:
                 try:
                     yield segment
@@ -189,22 +187,53 @@ class Spool:
     def _begin(self) -> None:
         self._lock = threading.RLock()
         self._segments: dict[tuple[str, str], Segment] = {}
+        self._held: weakref.WeakSet[Segment] = weakref.WeakSet()
+        self._unsaid: list[str] = []
         self._total = 0
         self._counted_at = 0.0
 
     def _after_fork_in_child(self) -> None:
         """Let go of the parent's segments: a child that kept them open would keep their locks."""
-        segments = list(self._segments.values())
+        held = list(self._held)
         self._begin()
-        for segment in segments:
-            segment._file.close()
+        for segment in held:
+            segment.let_go()
+
+    def _hold(self, path: Path) -> Segment | None:
+        segment = _locked(path)
+        if segment is not None:
+            self._held.add(segment)
+        return segment
+
+    def _try(self, action: Callable[[], object], size: int) -> bool:
+        """Do what takes *size* bytes of the spool; return whether that was possible."""
+        try:
+            self._open()
+            if not self._make_room(size):
+                return False
+            action()
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            self._say(
+                f"HAMILTON_OTEL_SPOOL is {str(self.directory)!r}, where undelivered telemetry cannot be written "
+                f"({reason}); free some space there or name another directory. Runs are not affected."
+            )
+            return False
+        return True
+
+    def _append(self, receiver: str, signal: str, line: bytes) -> None:
+        segment = self._segments.get((receiver, signal)) or self._segment_for(receiver, signal)
+        self._segments[receiver, signal] = segment
+        segment.append(line)
+        if segment.size > self._segment_bytes:
+            self._segments.pop((receiver, signal)).close()
 
     def _open(self) -> None:
         if self._is_newer():
             raise OSError(22, "written by a newer hamilton-otel; upgrade this one")
         marker = self.directory / "format"
         if not marker.exists():
-            self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _make_folder(self.directory)
             marker.write_text(f"{FORMAT}\n")
 
     def _is_newer(self) -> bool:
@@ -217,16 +246,16 @@ class Spool:
         """Return the newest segment that nobody holds and that has room, else a new one."""
         folder = self.directory / receiver
         for path in sorted(folder.glob(f"{signal}-*.jsonl"), reverse=True)[:3]:
-            segment = _locked(path)
+            segment = self._hold(path)
             if segment is not None:
-                if segment.size < SEGMENT_BYTES // 2:
+                if segment.size < self._segment_bytes // 2:
                     return segment
                 segment.close()
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_folder(folder)
         while True:
-            name = f"{signal}-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{os.getpid()}-{token_hex(4)}.jsonl"
-            (folder / name).touch(mode=0o600)
-            segment = _locked(folder / name)
+            path = folder / f"{_name(signal)}.jsonl"
+            path.touch(mode=0o600)
+            segment = self._hold(path)
             if segment is not None:  # else a process that replays was faster, and removes the empty file
                 return segment
 
@@ -238,10 +267,11 @@ class Spool:
         for path, stat in sorted(self._files(), key=_age) if self._total + size > self._max_bytes else ():
             if self._total + size <= self._max_bytes:
                 break
-            segment = _locked(path)
+            segment = self._hold(path)
             if segment is not None:
                 _count_dropped(segment)
                 segment.remove()
+                path.with_name(path.name.removesuffix(".jsonl") + _REASON).unlink(missing_ok=True)
                 self._total -= stat.st_size
                 self._say(
                     f"The spool {str(self.directory)!r} is full, and its oldest telemetry is dropped; start the "
@@ -261,7 +291,24 @@ class Spool:
     def _say(self, sentence: str) -> None:
         if sentence not in self._said:
             self._said.add(sentence)
-            _logger.warning("%s", sentence)
+            self._unsaid.append(sentence)
+
+    def _speak(self) -> None:
+        """Log what there is to say, now that no lock is held: handlers are the user's."""
+        while self._unsaid:
+            with guard("notice"):
+                _logger.warning("%s", self._unsaid.pop())
+
+
+def _name(signal: str) -> str:
+    return f"{signal}-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{os.getpid()}-{token_hex(4)}"
+
+
+def _make_folder(folder: Path) -> None:
+    """Make *folder* and those above it for this user alone."""
+    for each in (*reversed(folder.parents), folder):
+        if not each.exists():
+            each.mkdir(mode=0o700, exist_ok=True)
 
 
 def _age(entry: tuple[Path, os.stat_result]) -> str:

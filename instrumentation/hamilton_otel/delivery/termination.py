@@ -6,15 +6,12 @@ moment later. Not for the usual end of a process (``exit.py``).
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import Final
-
-TERMINATED: Final = 128 + signal.SIGTERM
-"""How a shell reports a process that SIGTERM has ended."""
 
 _installed: Termination | None = None
 _held = threading.local()
@@ -24,11 +21,12 @@ class Termination:
     """Calls *settle* in a thread of its own when SIGTERM comes, and then lets the signal end the process.
 
     A thread, because the main thread may hold any lock when the signal comes, or be busy in code that is not Python: it
-    goes on meanwhile.
+    goes on meanwhile. Code that is not Python and does not let go of the interpreter's lock delays the end.
     """
 
-    def __init__(self, settle: Callable[[], object]) -> None:
+    def __init__(self, settle: Callable[[], object], limit: Callable[[], float]) -> None:
         self._settle = settle
+        self._limit = limit
         self._handled = False
         self._pid = os.getpid()
         self._reading, self._writing = os.pipe()
@@ -64,23 +62,25 @@ class Termination:
                 self._handled or signal.getsignal(signal.SIGTERM) == self._handle
             ):
                 break
-        try:
-            self._settle()
-        finally:
-            if self._handled:
-                os.kill(self._pid, signal.SIGTERM)
-            else:  # the main thread is still in other code, and only it may restore the default action
-                os._exit(TERMINATED)
+        settling = threading.Thread(target=self._settle, daemon=True)
+        settling.start()
+        settling.join(self._limit())  # whatever it waits for, such as a lock that the main thread holds
+        if not self._handled:  # the main thread is in other code, and Python lets no other restore the action
+            ctypes.pythonapi.PyOS_setsig(signal.SIGTERM, None)
+        os.kill(self._pid, signal.SIGTERM)
 
 
-def install(settle: Callable[[], object]) -> None:
-    """Have *settle* called at SIGTERM, where nobody else handles it and this is the main thread."""
+def install(settle: Callable[[], object], limit: Callable[[], float]) -> None:
+    """Have *settle* called at SIGTERM, where nobody else handles it and this is the main thread.
+
+    The process ends when it returns, or after *limit()* seconds.
+    """
     global _installed
     if _installed is not None or threading.current_thread() is not threading.main_thread():
         return
     if not hasattr(os, "register_at_fork") or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         return
-    _installed = Termination(settle)
+    _installed = Termination(settle, limit)
     _installed.install()
     os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_leave)
 
@@ -96,7 +96,9 @@ def _release() -> None:
 
 def _leave() -> None:
     global _installed
-    if _installed is not None:
-        _installed.leave()
-        _installed = None
-    _release()
+    try:
+        if _installed is not None:
+            _installed.leave()
+            _installed = None
+    finally:
+        _release()

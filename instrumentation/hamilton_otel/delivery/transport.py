@@ -10,36 +10,16 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from dataclasses import dataclass
-from enum import Enum
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import requests
 
+from .answers import Answer, Verdict, verdict_of
 from .endpoint import Endpoint
 
-NOT_THE_LINES_FAULT: Final = frozenset({401, 402, 403, 404, 405, 407, 408, 421, 425, 429})
-"""HTTP statuses from 400 to 499 that another attempt can turn into success once somebody has mended something."""
 _GRPC_REJECTED: Final = frozenset({"INVALID_ARGUMENT", "OUT_OF_RANGE", "FAILED_PRECONDITION"})
-
-
-class Verdict(Enum):
-    """What became of a line."""
-
-    ACCEPTED = "accepted"
-    UNAVAILABLE = "unavailable"
-    REJECTED = "rejected"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the receiver said; ``reason`` is empty for an accepted line."""
-
-    verdict: Verdict
-    reason: str = ""
-    status: int | None = None
 
 
 class Transport(Protocol):
@@ -55,14 +35,6 @@ class Transport(Protocol):
 def transport_to(endpoint: Endpoint) -> Transport:
     """Return a transport to *endpoint*; no connection is opened before the first line is sent."""
     return GrpcTransport(endpoint) if endpoint.grpc else HttpTransport(endpoint)
-
-
-def verdict_of(status: int) -> Verdict:
-    """Return what an HTTP status says about the request that it answers."""
-    if status < 300:
-        return Verdict.ACCEPTED
-    rejected = 400 <= status < 500 and status not in NOT_THE_LINES_FAULT
-    return Verdict.REJECTED if rejected else Verdict.UNAVAILABLE
 
 
 def reason_of(response: requests.Response) -> str:

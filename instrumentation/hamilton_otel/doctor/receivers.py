@@ -6,8 +6,9 @@ from contextlib import closing
 from typing import Final
 from urllib.parse import urlsplit
 
+from hamilton_otel.delivery.answers import Answer, Verdict
 from hamilton_otel.delivery.endpoint import Endpoint
-from hamilton_otel.delivery.transport import Answer, Verdict, transport_to
+from hamilton_otel.delivery.transport import transport_to
 from hamilton_otel.settings import environment
 
 from .reach import Address, Trouble, Trust, address_of

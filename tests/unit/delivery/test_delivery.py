@@ -332,3 +332,103 @@ def wait_for(condition: object, timeout: float = 30.0) -> None:
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_handlers_of_the_users_that_raise_lose_nothing(tmp_path: Path, spool: Path) -> None:
+    """A logging handler that raises at our one sentence neither reaches the user nor keeps anything from the spool."""
+    code = PIPELINE + (
+        "class Broken(logging.Handler):\n"
+        "    def emit(self, record):\n"
+        "        raise RuntimeError('broken')\n"
+        "logging.getLogger('hamilton_otel').addHandler(Broken())\n"
+        "hamilton_otel.configure(endpoint='http://127.0.0.1:9')\n"
+        "run(); hamilton_otel.flush(1); run()\n"
+    )
+    done = run_python(code, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert sorted(spooled_spans(tmp_path)) == sorted(NODES * 2)
+    assert len(spool_files(tmp_path)) == 3
+
+
+def test_sigterm_ends_a_process_whatever_its_locks_are(tmp_path: Path, spool: Path) -> None:
+    """Where the main thread holds a lock that telling needs, the process still ends by the signal, in time."""
+    code = """
+import logging, threading
+import hamilton_otel
+from opentelemetry import trace
+class Held(logging.Handler):
+    def emit(self, record):
+        if record.name == "user":
+            print("held", flush=True)
+            threading.Event().wait()
+logging.getLogger().addHandler(Held())
+hamilton_otel.configure(endpoint="http://127.0.0.1:9")
+trace.get_tracer("t").start_span("s").end()
+logging.getLogger("user").warning("x")
+"""
+    (tmp_path / "script.py").write_text(code)
+    process = subprocess.Popen(
+        [sys.executable, "script.py"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == -signal.SIGTERM
+    process.stdout.close()
+
+
+def test_a_forked_child_ends_as_fast_as_ever_with_its_counts_kept(tmp_path: Path, spool: Path) -> None:
+    """A child that ends like a program waits for no heartbeat that it lacks, and its own counts are delivered."""
+    with receiving() as receiver:
+        code = """
+import os, sys, time
+import hamilton_otel
+from opentelemetry import metrics
+hamilton_otel.configure()
+counter = metrics.get_meter("m").create_counter("children")
+if os.fork() == 0:
+    counter.add(1)
+    began = time.monotonic()
+    import atexit
+    atexit._run_exitfuncs()
+    os._exit(0 if time.monotonic() - began < 0.8 else 3)
+assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
+"""
+        done = run_python(code, tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+    assert done.returncode == 0, done.stderr
+    assert receiver.total("children") == 1
+
+
+def test_tenants_do_not_deliver_for_each_other(tmp_path: Path, spool: Path) -> None:
+    """What was spooled for one tenant waits for a process of the same tenant, on the same host."""
+    with receiving(lambda path: 503) as receiver:
+        pass
+    port = int(receiver.url.rpartition(":")[2])
+    tenant = "X-Scope-OrgID={}"
+    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url}
+    run_python(ONE_RUN, tmp_path, **variables, OTEL_EXPORTER_OTLP_HEADERS=tenant.format("a"))
+    with receiving(port=port) as receiver:
+        run_python(ONE_RUN, tmp_path, **variables, OTEL_EXPORTER_OTLP_HEADERS=tenant.format("b"))
+        assert sorted(receiver.spans()) == NODES
+        run_python(ONE_RUN, tmp_path, **variables, OTEL_EXPORTER_OTLP_HEADERS=tenant.format("a"))
+    assert sorted(receiver.spans()) == sorted(NODES * 3)
+
+
+def test_one_line_that_the_receiver_chokes_on_holds_up_no_other(tmp_path: Path, spool: Path) -> None:
+    """A 500 for one segment leaves it where it is, and the others are delivered."""
+    folder = spool / "127.0.0.1_1"
+    folder.mkdir(parents=True)
+    line = '{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{"spanId":"{0}","name":"{1}"}}]}}]}}]}}\n'
+    for number, name in enumerate(("bad", "good")):
+        (folder / f"traces-{number}.jsonl").write_text(line.format(f"{number:016x}", name))
+    asked: list[str] = []
+    with receiving(lambda path: asked.append(path) or (500 if len(asked) == 1 else 200)) as receiver:  # type: ignore[func-returns-value]
+        done = subprocess.run(
+            [sys.executable, "-m", "hamilton_otel.cli", "replay", "--receiver", "127.0.0.1_1"],
+            env={**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url},
+            capture_output=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert receiver.spans() == ["good"]
+    assert [file.name for file in spool_files(tmp_path)] == ["traces-0.jsonl"]

@@ -221,3 +221,31 @@ def test_a_batch_that_cannot_be_encoded_is_counted_and_holds_up_nothing(
     (dropped,) = health.observations(semconv.TELEMETRY_DROPPED)
     assert dropped.attributes == {semconv.SIGNAL: "traces", semconv.REASON: "encoding"}
     assert not queue._items
+
+
+def test_memory_stays_bounded_where_neither_receiver_nor_spool_takes_anything(tmp_path: Path) -> None:
+    """A refusing receiver and a spool that cannot be written: the oldest go, counted, and no item costs much time."""
+    (tmp_path / "file").write_text("")
+    queue = queue_of(lambda batch: False, Spool(tmp_path / "file", 2**20), max_bytes=10_000, max_batch=50)
+    begin = monotonic()
+    for item in range(20_000):
+        queue.put(str(item), 100)
+    assert monotonic() - begin < 15
+    assert queue._bytes <= 2 * 10_000 + 100
+    (dropped,) = health.observations(semconv.TELEMETRY_DROPPED)
+    assert dropped.value >= 19_000
+
+
+def test_a_failing_receiver_costs_no_processor_time(tmp_path: Path) -> None:
+    """With the shortest interval and nowhere to put a full batch, the thread still rests between attempts."""
+    attempts: list[int] = []
+
+    def refuse(batch: Sequence[str]) -> bool:
+        attempts.append(1)
+        return False
+
+    queue: Queue[str] = Queue(Outlet("traces", refuse), max_bytes=10**6, max_batch=2, interval=0.0)
+    for item in "abcd":
+        queue.put(item, 1)
+    threading.Event().wait(0.5)
+    assert len(attempts) == 1
