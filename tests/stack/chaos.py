@@ -132,7 +132,7 @@ def _compare(stack: Stack, name: str, chaos: Chaos) -> None:
         chaos.lost_spans = acknowledged.spans - set(spans)
         chaos.lost_lines = set(acknowledged.lines) - set(lines)
         chaos.duplicate_spans = spans.total() - len(spans)
-        chaos.duplicate_lines = lines.total() - len(lines)
+        chaos.duplicate_lines = sum(lines[line] - 1 for line in set(acknowledged.lines) & set(lines))
         chaos.counted = increase(stack, name)
         return chaos.is_complete
 
