@@ -54,6 +54,23 @@ def test_no_secret_is_found_in_the_servers(stack: Stack, tmp_path: Path) -> None
     expect_none("the files", [text.encode().decode("unicode_escape", "replace") for text in written] + written)
 
 
+def test_no_secret_is_found_in_the_spool(tmp_path: Path) -> None:
+    """What waits on disk for a Collector that is down has been redacted before it was written."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
+        "HAMILTON_OTEL_SPOOL": str(tmp_path / "spool"),
+        "HAMILTON_OTEL_EXIT_TIMEOUT": "30",
+    }
+    command = [sys.executable, str(LEAKS), "leaks"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    written = [file.read_text() for file in (tmp_path / "spool").glob("*/*.jsonl")]
+    assert len(written) == 3
+    expect_none("the spool", [text.encode().decode("unicode_escape", "replace") for text in written] + written)
+
+
 def expect_none(place: str, content: Any) -> None:
     """Assert that no secret of the corpus is in what a place holds, and that what stood beside it is."""
     text = "\n".join(leaves(content))
