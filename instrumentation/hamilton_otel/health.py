@@ -6,12 +6,12 @@ what is counted here.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Mapping
 
 from opentelemetry.metrics import Observation
 
+from .forks import in_children
 from .semconv import Metric
 
 _Value = str | bool | int | float
@@ -43,5 +43,4 @@ class Health:
 
 
 health = Health()
-if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
-    os.register_at_fork(after_in_child=health.reset)
+in_children(health.reset)

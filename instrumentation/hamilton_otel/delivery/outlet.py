@@ -120,11 +120,12 @@ class Outlet(Generic[T]):
         if self._shelf is None:
             return False
         line = self._encoded(self._shelf, batch)
-        if line and not self._shelf.spool.write(self._shelf.receiver, self.signal, line):
+        if not line:
+            return True
+        if not self._shelf.spool.write(self._shelf.receiver, self.signal, line):
             return False
-        if line:
-            self._shelf.kept()
-            health.count(semconv.TELEMETRY_SPOOLED, self._count(batch), {semconv.SIGNAL: self.signal})
+        self._shelf.kept()
+        health.count(semconv.TELEMETRY_SPOOLED, self._count(batch), {semconv.SIGNAL: self.signal})
         return True
 
     def drop(self, batch: Sequence[T], reason: str) -> None:

@@ -6,15 +6,14 @@ end of the process (``exit.py``).
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from collections import deque
 from collections.abc import Sequence
 from math import inf
 from time import monotonic, sleep
 from typing import Final, Generic, TypeVar
 
+from hamilton_otel.forks import in_children
 from hamilton_otel.guard import guard
 
 from .outlet import Outlet
@@ -46,7 +45,7 @@ class Queue(Generic[T]):
         self._rest = max(0.0, interval - FIRST_DELAY)
         outlet.watch.changed = self._receiver_fails
         self._begin()
-        _register_at_fork(self)
+        in_children(self._begin)
 
     def put(self, item: T, weight: int) -> None:
         """Add *item*, which takes about *weight* bytes of memory."""
@@ -178,11 +177,8 @@ class Queue(Generic[T]):
                 self._finish(batch, taken=True)
                 continue
             with self._keeping:
-                if self._is_in_flight(batch):
-                    kept = self.outlet.spool([item for item, _ in batch])
-                    self._finish(batch, taken=kept)
-                    if not kept:
-                        return False
+                if self._is_in_flight(batch) and not self._keep(batch):
+                    return False
         return True
 
     def _spill(self) -> None:
@@ -194,10 +190,15 @@ class Queue(Generic[T]):
                     batch = self._take()
                     if batch is None:
                         break
-                    kept = self.outlet.spool([item for item, _ in batch])
-                    self._finish(batch, taken=kept)
+                    kept = self._keep(batch)
             self._spill_failed = not kept
         self._spilling = False
+
+    def _keep(self, batch: Sequence[tuple[T, int]]) -> bool:
+        """Write a batch that was taken to the spool; return whether it is safe there. Needs ``_keeping``."""
+        kept = self.outlet.spool([item for item, _ in batch])
+        self._finish(batch, taken=kept)
+        return kept
 
     def _take(self) -> Sequence[tuple[T, int]] | None:
         with self._changed:
@@ -260,15 +261,3 @@ class Queue(Generic[T]):
     def _receiver_fails(self) -> None:
         with self._changed:
             self._changed.notify_all()
-
-
-def _register_at_fork(queue: Queue[T]) -> None:
-    known = weakref.ref(queue)
-
-    def begin_anew() -> None:
-        found = known()
-        if found is not None:
-            found._begin()
-
-    if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
-        os.register_at_fork(after_in_child=begin_anew)

@@ -6,14 +6,13 @@ yet are part of the memory that a fork copies. Not for what is measured (``metri
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from time import monotonic
 from typing import Any
 
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricReader, MetricsData
 
+from hamilton_otel.forks import in_children
 from hamilton_otel.guard import guard
 
 from .processors import weight_of_metrics
@@ -36,7 +35,7 @@ class HeartbeatReader(MetricReader):
         self.queue = queue
         self._interval = interval
         self._begin()
-        _register_at_fork(self)
+        in_children(self._after_fork_in_child)
         self.ensure_process()
 
     def ensure_process(self) -> None:
@@ -107,15 +106,3 @@ class HeartbeatReader(MetricReader):
         if consumer is not None:
             consumer._lock = threading.Lock()
             consumer.add_metric_reader(self)  # which gives this reader an empty storage
-
-
-def _register_at_fork(reader: HeartbeatReader) -> None:
-    known = weakref.ref(reader)
-
-    def begin_anew() -> None:
-        found = known()
-        if found is not None:
-            found._after_fork_in_child()
-
-    if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
-        os.register_at_fork(after_in_child=begin_anew)

@@ -6,7 +6,6 @@ know spans and log lines by their ids and time stamps, counts have no such thing
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from hamilton_otel import semconv
+from hamilton_otel.forks import in_children
 from hamilton_otel.guard import guard
 from hamilton_otel.health import health
 
@@ -56,8 +56,7 @@ class Replay:
         self._endpoints = endpoints
         self._begin()
         self._start()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._begin)
+        in_children(self._begin)
 
     def poke(self) -> None:
         """Deliver in the thread of its own, unless one has looked a moment ago; for the way of live export."""

@@ -22,6 +22,7 @@ from typing import IO, Final
 import portalocker
 
 from hamilton_otel import semconv
+from hamilton_otel.forks import in_children
 from hamilton_otel.guard import guard
 from hamilton_otel.health import health
 
@@ -93,7 +94,7 @@ class Segment:
         with contextlib.suppress(OSError):
             if not self.size:
                 self.path.unlink()
-        self._file.close()
+        self.let_go()
 
     def let_go(self) -> None:
         """Close the file and leave it as it is."""
@@ -103,7 +104,7 @@ class Segment:
         """Remove the segment with all that is in it."""
         with contextlib.suppress(OSError):
             self.path.unlink()
-        self._file.close()
+        self.let_go()
 
     def _last_byte(self, end: int) -> bytes:
         self._file.seek(end - 1)
@@ -125,7 +126,7 @@ class Spool:
         self._segment_bytes = min(SEGMENT_BYTES, max_bytes // 8)
         self._said: set[str] = set()
         self._begin()
-        _register_at_fork(self)
+        in_children(self._after_fork_in_child)
 
     def write(self, receiver: str, signal: str, line: bytes) -> bool:
         """Keep *line* for *receiver* (a folder's name); return whether it is on disk now."""
@@ -173,9 +174,9 @@ class Spool:
 
     def pending(self) -> Pending:
         """Return what waits, for all receivers."""
-        sizes = [stat.st_size for path, stat in self._files() if path.parent.name != _REJECTED]
-        times = [stat.st_mtime for path, stat in self._files() if path.parent.name != _REJECTED]
-        return Pending(len(sizes), sum(sizes), min(times, default=0.0))
+        waiting = [stat for path, stat in self._files() if path.parent.name != _REJECTED]
+        sizes = [stat.st_size for stat in waiting]
+        return Pending(len(sizes), sum(sizes), min((stat.st_mtime for stat in waiting), default=0.0))
 
     def close(self) -> None:
         """Let go of what this process has written."""
@@ -261,10 +262,12 @@ class Spool:
 
     def _make_room(self, size: int) -> bool:
         """Drop the oldest segments until *size* bytes fit; return whether they do."""
+        files: list[tuple[Path, os.stat_result]] = []
         if time() - self._counted_at > 5 or self._total + size > self._max_bytes:
-            self._total = sum(stat.st_size for _, stat in self._files())
+            files = self._files()
+            self._total = sum(stat.st_size for _, stat in files)
             self._counted_at = time()
-        for path, stat in sorted(self._files(), key=_age) if self._total + size > self._max_bytes else ():
+        for path, stat in sorted(files, key=_age):
             if self._total + size <= self._max_bytes:
                 break
             segment = self._hold(path)
@@ -340,15 +343,3 @@ def _count_dropped(segment: Segment) -> None:
 
     with contextlib.suppress(OSError):
         segment.consume(count)
-
-
-def _register_at_fork(spool: Spool) -> None:
-    known = weakref.ref(spool)
-
-    def begin_anew() -> None:
-        found = known()
-        if found is not None:
-            found._after_fork_in_child()
-
-    if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
-        os.register_at_fork(after_in_child=begin_anew)

@@ -6,12 +6,12 @@ Not for any other export: the providers' own schedules do those.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from typing import Final
 
 from hamilton_otel.events import RunExecution, Sink
+from hamilton_otel.forks import in_children
 from hamilton_otel.guard import guard
 
 DELAY: Final = 0.2
@@ -24,8 +24,7 @@ class StartSink(Sink):
     def __init__(self, flush: Callable[[], object]) -> None:
         self._flush = flush
         self._begin()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._begin)
+        in_children(self._begin)
 
     def run_started(self, run: RunExecution) -> None:
         """Remember the run until its start is exported."""

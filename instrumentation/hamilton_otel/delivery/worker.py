@@ -6,11 +6,11 @@ run.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from typing import Final
 
+from hamilton_otel.forks import in_children
 from hamilton_otel.guard import guard
 
 IMPATIENT: Final = 0.1
@@ -27,8 +27,7 @@ class WorkerFlush:
         self._flush = flush
         self._patience = patience
         self._begin()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._begin)
+        in_children(self._begin)
 
     def _begin(self) -> None:
         self._changed = threading.Condition()
