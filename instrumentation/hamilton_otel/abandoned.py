@@ -11,6 +11,8 @@ from types import FrameType
 from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
+from opentelemetry import context as otel_context
+
 from . import current
 from .errors import AbandonedRun
 from .events import RunExecution
@@ -49,7 +51,7 @@ def end_current() -> None:
     enclosing = current.execution()
     if isinstance(enclosing, RunExecution) and not _is_executed(enclosing.id):
         recorder = _recorders.get(enclosing.id)
-        open_run = recorder.runs.find(enclosing.id) if recorder is not None else None
+        open_run = recorder.runs.open.get(enclosing.id) if recorder is not None else None
         if recorder is not None and open_run is not None and open_run.thread == threading.get_ident():
             recorder.run_finished(enclosing.id, False, _UNKNOWN)
 
@@ -62,7 +64,7 @@ def leave_ended_runs() -> None:
     """
     enclosing = current.execution()
     while isinstance(enclosing, RunExecution) and enclosing.id not in _recorders:
-        current.attach(enclosing.parent)
+        otel_context.attach(enclosing.around)
         following = current.execution()
         if following is enclosing:
             return

@@ -6,7 +6,7 @@ reaches the user's run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from hamilton.node import NodeType
 from . import abandoned, limits, providers, stand_ins
 from .capture import Capture, Value, shorten, tag
 from .dag import NodeInfo, describe_node
-from .events import Sink
+from .events import Sinks
 from .guard import guard
 from .recorder import Recorder
 from .settings import CapturePolicy, SettingsError
@@ -112,6 +112,7 @@ class TelemetryAdapter(
             providers.flush_worker,
             self._policy,
         )
+        self._open = self.recorder.runs.open
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle what a worker process needs: names, the runs in progress, and how telemetry is configured."""
@@ -128,12 +129,13 @@ class TelemetryAdapter(
         self.dag_name, self.tags = state["dag_name"], state["tags"]
         self.capture, self._configuration = state["capture"], state["configuration"]
 
-        def sinks() -> Sequence[Sink]:
+        def sinks() -> Sinks:
             providers.configure_worker(self._configuration)
             return sinks_for()
 
         self.recorder = Recorder(self.dag_name, self.tags, sinks, providers.flush_worker, self._policy)
         self.recorder.carried = {run.id: run for run in state["runs"]}
+        self._open = self.recorder.runs.open
 
     def _policy(self) -> Capture:
         return policy_of(self.capture)
@@ -212,13 +214,15 @@ class TelemetryAdapter(
     def pre_node_execute(self, *, run_id: str, node_: Node, kwargs: dict[str, Any], task_id: str | None = None) -> None:
         """Open the node, or have it opened where its function is called."""
         try:
-            open_run = self.recorder.find(run_id)
-            if open_run is not None and open_run.delegates:
+            open_run = self._open.get(run_id) or self.recorder.find(run_id)
+            if open_run is None:
+                return
+            if open_run.delegates:
                 stand_ins.delegate(node_, self, run_id, describe_node(node_, open_run.run.capture))
                 return
-            if open_run is not None and open_run.swallows and node_.node_role is not NodeType.EXPAND:
+            if open_run.swallows and node_.node_role is not NodeType.EXPAND:
                 stand_ins.watch(node_)
-            self.recorder.node_started(run_id, node_, kwargs, task_id)
+            self.recorder.node_started(open_run, node_, kwargs, task_id)
         except Exception as error:
             guard.swallow("pre_node_execute", error)
 
@@ -235,11 +239,13 @@ class TelemetryAdapter(
     ) -> None:
         """Close the node, where it was opened here."""
         try:
-            open_run = self.recorder.find(run_id)
-            if open_run is not None and open_run.delegates:
+            open_run = self._open.get(run_id) or self.recorder.find(run_id)
+            if open_run is None:
+                return
+            if open_run.delegates:
                 stand_ins.take_back(node_)
                 return
-            self.recorder.node_finished(run_id, node_, error, result, task_id)
+            self.recorder.node_finished(open_run, node_, error, result, task_id)
         except Exception as broken:
             guard.swallow("post_node_execute", broken)
 

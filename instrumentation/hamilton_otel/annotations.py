@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from . import current
-from .events import notify
 from .guard import guard
 
 
@@ -36,4 +35,4 @@ def record_retry(error: BaseException) -> None:
     with guard("record_retry"):
         node = current.node()
         if node is not None:
-            notify(node.run.sinks, "node_retried", node, error)
+            node.run.sinks.tell("node_retried", node, error)

@@ -110,4 +110,6 @@ class BodyAdapter(base.BasePreNodeExecuteAsync, base.BasePostNodeExecuteAsync):
     ) -> None:
         """Close the node."""
         with guard("post_node_execute"):
-            self.recorder.node_finished(run_id, node_, error, result, None)
+            open_run = self.recorder.find(run_id)
+            if open_run is not None:
+                self.recorder.node_finished(open_run, node_, error, result, None)

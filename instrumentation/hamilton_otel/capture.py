@@ -28,6 +28,8 @@ MAX_FRAMES: Final = 100
 MAX_INPUTS: Final = 50
 MAX_VALUES: Final = 8_000
 """Characters for the values of all inputs of a node."""
+MAX_REMEMBERED: Final = 200
+"""Characters of tags that are looked through for secrets once: every run has the same."""
 MAX_INTEGER: Final = 2**63
 """OTLP's integers have 64 bits."""
 _SIZED = (list, tuple, dict, set, frozenset)
@@ -76,6 +78,7 @@ class Capture:
     def __init__(self, policy: CapturePolicy) -> None:
         self.policy = policy
         self._redactor = Redactor(policy.redact_keys, policy.redact_patterns, policy.safe_keys)
+        self._remembered = lru_cache(1_000, typed=True)(self._clean)
         self._writer = Writer(self._redactor, policy.max_text, policy.max_items, describe)
 
     @classmethod
@@ -90,7 +93,7 @@ class Capture:
 
     def attributes(self, given: Mapping[str, Any]) -> Attributes:
         """Return tags or annotations without secrets, shortened."""
-        return {key: self._attribute(key, value) for key, value in given.items()}
+        return {key: self._attribute(key, tag(value)) for key, value in given.items()}
 
     def field(self, key: str, value: Any) -> Any:
         """Return a field of a log record without secrets, and what mappings and lists in it hold, shortened."""
@@ -103,11 +106,11 @@ class Capture:
             return self.field("", body)
         return self.text(str(tag(body)), MAX_STACKTRACE)
 
-    def summarize(self, name: str, result: Any) -> Attributes:
+    def summarize(self, name: str, result: Any) -> Mapping[str, Value]:
         """Return type, rows, columns and size of the result of the node *name*; its value where that is allowed."""
-        summary = summarize(result)
+        summary = _SCALARS.get(type(result)) or summarize(result)
         if self.policy.values:
-            summary[semconv.RESULT_VALUE] = self._writer.write(name, result)
+            return {**summary, semconv.RESULT_VALUE: self._writer.write(name, result)}
         return summary
 
     def run_inputs(self, inputs: Any) -> Attributes:
@@ -144,8 +147,12 @@ class Capture:
         """Return the message of *error*."""
         return self.text(_text(error, "(the exception's message could not be read)"))
 
-    def _attribute(self, key: str, value: Any) -> Value:
-        plain = tag(value)
+    def _attribute(self, key: str, plain: Value) -> Value:
+        if isinstance(plain, str) and len(plain) > MAX_REMEMBERED:
+            return self._clean(key, plain)
+        return self._remembered(key, plain)
+
+    def _clean(self, key: str, plain: Value) -> Value:
         safe: Value = self._redactor.value(key, plain)
         return shorten(safe, self.policy.max_text) if isinstance(safe, str) else safe
 
@@ -233,6 +240,9 @@ def _shape(value: Any) -> tuple[int | None, int | None]:
     rows, columns = [*sizes, None, None][:2]
     return rows, columns
 
+
+_SCALARS: Final[Mapping[type, Attributes]] = {type(value): summarize(value) for value in (None, True, 0, 0.0, "", b"")}
+"""Summaries that say nothing of the value."""
 
 DEFAULT: Final = Capture.of(CapturePolicy())
 """What leaves the process where nobody says otherwise."""

@@ -6,7 +6,7 @@ It travels in the pickled adapter: plain, small, and able to be carried on. Not 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter_ns, time_ns
 from typing import Final
@@ -15,10 +15,9 @@ from opentelemetry.context import Context
 from opentelemetry.trace import get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from . import current
 from .capture import Capture, Value
 from .dag import Dag
-from .events import RunExecution, Sink
+from .events import RunExecution, Sinks
 from .open_runs import OpenRun
 
 MAX_SUBMITTED: Final = 20
@@ -59,20 +58,18 @@ def carry(open_run: OpenRun) -> CarriedRun:
     )
 
 
-def adopt(carried: CarriedRun, sinks: Sequence[Sink], policy: Capture) -> OpenRun:
+def adopt(carried: CarriedRun, sinks: Sinks, policy: Capture) -> OpenRun:
     """Return this process's part of a run that another process has started, under the same *policy*."""
     context = _TRACE.extract(dict(carried.trace), Context())
     run = RunExecution(
-        context=context,
-        parent=context,
+        around=context,
         id=carried.id,
         sinks=sinks,
         dag=Dag(carried.dag_name, carried.dag_version, {}),
         tags=carried.tags,
         capture=policy,
-        span=get_current_span(context),
         started_at=time_ns(),
         clock=perf_counter_ns(),
     )
-    run.context = current.bind(run, context)
+    run.span = get_current_span(context)
     return OpenRun(run, adopted=True, swallows=carried.swallows, submitted=dict(carried.submitted))

@@ -1,58 +1,62 @@
 """Knows which run and node the code that is running belongs to, and which tags its next run gets.
 
-Kept in OpenTelemetry's context, so that whatever carries the trace carries this too. Not for starting or ending
-anything.
+Kept in OpenTelemetry's context, so that whatever carries the trace carries this too; save for nodes without a span, for
+which that would cost more than all else. Not for starting or ending anything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import Token
-from dataclasses import dataclass
-from typing import Any
+from contextvars import ContextVar, Token
+from typing import Any, Final
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
+from opentelemetry.trace import INVALID_SPAN
 from structlog import contextvars as structlog_context
 
 from .capture import Value, tag
-from .events import Execution, NodeExecution
+from .events import EXECUTION, Execution, NodeExecution
 from .limits import tag_name
 
-_EXECUTION = otel_context.create_key("hamilton_otel.execution")
 _TAGS = otel_context.create_key("hamilton_otel.run_tags")
 
 
-@dataclass(slots=True)
-class Attachment:
-    """What :func:`attach` has made current, for :func:`detach`."""
+Attachment = Token[Any] | tuple[Token[Context], Mapping[str, Token[Any]]]
+"""What :func:`attach` has made current, for :func:`detach`."""
 
-    token: Token[Context]
-    log_tokens: Mapping[str, Token[Any]]
+_NONE: Final[Mapping[str, Token[Any]]] = {}
+_node: ContextVar[NodeExecution | None] = ContextVar("hamilton_otel.node", default=None)
+"""A node without a span of its own: for nobody else's sake need its context differ from that around it."""
 
 
-def attach(context: Context, log_variables: Mapping[str, Any] | None = None) -> Attachment:
-    """Make *context* current in this thread, and *log_variables* structlog's context variables."""
-    log_tokens = structlog_context.bind_contextvars(**log_variables) if log_variables else {}
-    return Attachment(otel_context.attach(context), log_tokens)
+def attach(execution: Execution, log_variables: Mapping[str, Any] | None = None) -> Attachment:
+    """Make *execution* current in this thread, and *log_variables* structlog's context variables."""
+    if log_variables:
+        return otel_context.attach(execution.context), structlog_context.bind_contextvars(**log_variables)
+    if type(execution) is NodeExecution and execution.span is INVALID_SPAN:
+        return _node.set(execution)
+    return otel_context.attach(execution.context), _NONE
 
 
 def detach(attachment: Attachment) -> None:
     """Restore what was current before; for the thread (or task) that attached."""
-    otel_context.detach(attachment.token)
-    if attachment.log_tokens:
-        structlog_context.reset_contextvars(**attachment.log_tokens)
-
-
-def bind(execution: Execution, context: Context) -> Context:
-    """Return *context* with *execution* as the current one."""
-    return otel_context.set_value(_EXECUTION, execution, context)
+    if type(attachment) is Token:
+        _node.reset(attachment)
+        return
+    token, log_tokens = attachment
+    otel_context.detach(token)
+    if log_tokens:
+        structlog_context.reset_contextvars(**log_tokens)
 
 
 def execution(context: Context | None = None) -> Execution | None:
     """Return the run, task or node to which *context* (default: the current one) belongs."""
-    found = otel_context.get_value(_EXECUTION, context)
+    found = otel_context.get_value(EXECUTION, context)
+    inner = _node.get()
+    if inner is not None and found is (inner.task or inner.run):
+        return inner
     return found if isinstance(found, Execution) else None
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hamilton.node import Node
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class NodeInfo:
     """What is known of a node before it runs.
 
@@ -46,12 +46,14 @@ class NodeInfo:
 class Dag:
     """A described graph. ``version`` equals Hamilton's own ``HamiltonGraph.version``.
 
-    ``nodes`` are found by Hamilton's own names, of any length.
+    ``nodes`` are found by Hamilton's own names, of any length; ``known`` by ``id()`` of the graph's own nodes, which
+    live while a run of the graph does.
     """
 
     name: str
     version: str
     nodes: Mapping[str, NodeInfo] = field(repr=False)
+    known: Mapping[int, NodeInfo] = field(default_factory=dict, repr=False)
 
     def edges(self) -> list[tuple[str, str]]:
         """Return every (from, to) pair of node names."""
@@ -61,8 +63,9 @@ class Dag:
 def describe(name: str, graph: FunctionGraph, policy: capture.Capture = capture.DEFAULT) -> Dag:
     """Return the description of *graph* under the DAG name *name*."""
     nodes = {node.name: describe_node(node, policy) for node in graph.nodes.values()}
+    known = {id(node): nodes[node.name] for node in graph.nodes.values()}
     versions = sorted(version for version in map(_version, graph.nodes.values()) if version is not None)
-    return Dag(name, hashlib.sha256(str(versions).encode()).hexdigest(), nodes)
+    return Dag(name, hashlib.sha256(str(versions).encode()).hexdigest(), nodes, known)
 
 
 def describe_node(node: Node, policy: capture.Capture = capture.DEFAULT) -> NodeInfo:

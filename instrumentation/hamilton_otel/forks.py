@@ -8,16 +8,23 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable
+from types import MethodType
+from typing import Any
+
+_known: weakref.WeakKeyDictionary[object, Callable[[Any], object]] = weakref.WeakKeyDictionary()
 
 
 def in_children(begin: Callable[[], object]) -> None:
     """Have *begin*, a bound method, called in each process that is forked off, for as long as its object lives."""
-    known = weakref.WeakMethod(begin)
+    if not isinstance(begin, MethodType):
+        raise TypeError(f"{begin!r} is not a bound method.")
+    _known[begin.__self__] = begin.__func__
 
-    def begin_anew() -> None:
-        found = known()
-        if found is not None:
-            found()
 
-    if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
-        os.register_at_fork(after_in_child=begin_anew)
+def _begin_anew() -> None:
+    for owner, begin in list(_known.items()):
+        begin(owner)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
+    os.register_at_fork(after_in_child=_begin_anew)

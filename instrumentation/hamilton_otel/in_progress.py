@@ -39,7 +39,7 @@ class InProgress:
     def add(self, run: RunExecution, item: str, started: float) -> None:
         """Add *item* of *run*."""
         self._own()
-        series = (run.dag.name, run.team)
+        series = run.series
         kept = series if self._cardinality.admits(series) else _OVERFLOW
         self._items.setdefault(kept, {})[run.id, item] = started
 
@@ -66,7 +66,7 @@ class InProgress:
                 yield Observation(min(starts), _attributes(series))
 
     def _items_like(self, run: RunExecution) -> dict[tuple[str, str], float]:
-        series = (run.dag.name, run.team)
+        series = run.series
         return self._items.get(series if series in self._cardinality else _OVERFLOW, {})
 
     def _visible(self) -> list[tuple[_Series, dict[tuple[str, str], float]]]:

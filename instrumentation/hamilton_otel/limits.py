@@ -25,6 +25,8 @@ MAX_NAMES: Final = 100
 """Outputs, inputs and overrides that a run tells of."""
 MAX_TAGS: Final = 50
 """Tags of a run and of a node; with all else below the SDK's 128 attributes."""
+MAX_ATTRIBUTES: Final = 100
+"""Attributes of a node's span at most: its tags, and no more than fifty of our own."""
 MAX_VALUE: Final = 64_000
 """Characters of an attribute, which the application's own are cut to; what we write ourselves is shorter."""
 TEAM_TAG: Final = "team"
@@ -45,7 +47,7 @@ def names(texts: Iterable[Any]) -> tuple[str, ...]:
 
 def tag_name(key: Any) -> str:
     """Return the name of a tag, whatever it is."""
-    return name(str(tag(key)))
+    return name(key if type(key) is str else str(tag(key)))
 
 
 def tags(given: Mapping[Any, Any]) -> dict[str, Value]:

@@ -6,6 +6,7 @@ Records of the user's own code come through ``log_bridges.py``. Not for renderin
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from time import time_ns
 from typing import Any, Final
 
@@ -73,20 +74,10 @@ class LogSink(Sink):
         attributes = {semconv.DAG_NAME: run.dag.name, semconv.RUN_ID: run.id, semconv.LIMIT: limit}
         self._emit(semconv.LIMIT_REACHED, run.context, time_ns(), attributes)
 
-    def node_started(self, node: NodeExecution) -> None:
-        """Write that the node starts (DEBUG)."""
-        if self._enabled(semconv.NODE_STARTED):
-            self._emit(semconv.NODE_STARTED, node.context, node.started_at, _node_attributes(node))
-
-    def node_finished(self, node: NodeExecution) -> None:
-        """Write that the node failed, with the shapes of its inputs, or that it completed (DEBUG)."""
-        if node.outcome == "failure":
-            inputs = {semconv.NODE_INPUTS: node.run.capture.node_inputs(node.inputs)}
-            self._emit_end(semconv.NODE_FAILED, node, inputs)
-        elif node.outcome == "success" and self._enabled(semconv.NODE_COMPLETED):
-            self._emit_end(semconv.NODE_COMPLETED, node, node.summary)
-            if node.cache_result == "hit":
-                self._emit_end(semconv.CACHE_HIT, node, {})
+    def node_failed(self, node: NodeExecution) -> None:
+        """Write that the node failed, with the shapes of its inputs."""
+        inputs = {semconv.NODE_INPUTS: node.run.capture.node_inputs(node.inputs)}
+        self._emit_end(semconv.NODE_FAILED, node, inputs)
 
     def node_retried(self, node: NodeExecution, error: BaseException) -> None:
         """Write that the node retries, and after what."""
@@ -148,6 +139,26 @@ class LogSink(Sink):
         )
 
 
+class DetailedLogSink(LogSink):
+    """Writes of nodes that succeed as well (DEBUG)."""
+
+    def node_started(self, node: NodeExecution) -> None:
+        """Write that the node starts."""
+        self._emit(semconv.NODE_STARTED, node.context, node.started_at, _node_attributes(node))
+
+    def node_finished(self, node: NodeExecution) -> None:
+        """Write that the node completed, and whether its result came from the cache."""
+        if node.outcome == "success":
+            self._emit_end(semconv.NODE_COMPLETED, node, node.summary())
+            if node.cache_result == "hit":
+                self._emit_end(semconv.CACHE_HIT, node, {})
+
+
+def log_sink(provider: LoggerProvider, level: str) -> LogSink:
+    """Return the sink that writes what *level* asks for: the detailed one costs each node something."""
+    return (DetailedLogSink if level == "DEBUG" else LogSink)(provider, level)
+
+
 def _definition(node: NodeInfo) -> dict[str, Any]:
     return {
         "name": node.name,
@@ -158,12 +169,17 @@ def _definition(node: NodeInfo) -> dict[str, Any]:
     }
 
 
+@lru_cache(100)
+def _as_json(outputs: tuple[str, ...]) -> str:
+    return capture.bounded_json(outputs, MAX_OUTPUTS)[0]
+
+
 def _run_attributes(run: RunExecution) -> capture.Attributes:
     return {
         semconv.DAG_NAME: run.dag.name,
         semconv.DAG_VERSION: run.dag.version,
         semconv.RUN_ID: run.id,
-        semconv.RUN_OUTPUTS: capture.bounded_json(run.outputs, MAX_OUTPUTS)[0],
+        semconv.RUN_OUTPUTS: _as_json(run.outputs),
         **{f"{semconv.RUN_TAGS}.{key}": value for key, value in run.tags.items()},
     }
 

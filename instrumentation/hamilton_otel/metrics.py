@@ -15,6 +15,7 @@ from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observa
 
 from . import errors, limits, semconv
 from .capture import Attributes, Value
+from .durations import Durations
 from .events import NodeExecution, RunExecution, Sink, TaskExecution
 from .health import health
 from .in_progress import InProgress
@@ -36,10 +37,12 @@ class MetricsSink(Sink):
     def __init__(self, provider: MeterProvider, heartbeat: float, cardinality_limit: int) -> None:
         meter = provider.get_meter(semconv.SCOPE, VERSION)
         instrument = partial(_Instrument, meter, cardinality_limit)
+        self._limit = cardinality_limit
         self._run_starts = instrument(semconv.RUN_STARTS)
         self._run_durations = instrument(semconv.RUN_DURATIONS)
         self._run_failures = instrument(semconv.RUN_FAILURES)
         self._node_durations = instrument(semconv.NODE_DURATIONS)
+        self._durations = Durations(self._node_durations.record, semconv.NODE_DURATIONS.boundaries or ())
         self._node_failures = instrument(semconv.NODE_FAILURES)
         self._node_retries = instrument(semconv.NODE_RETRIES)
         self._run_resumes = instrument(semconv.RUN_RESUMES)
@@ -52,16 +55,18 @@ class MetricsSink(Sink):
             InProgress(heartbeat, Cardinality(metric, cardinality_limit))
             for metric in (semconv.RUN_ACTIVE, semconv.TASK_ACTIVE, semconv.TASK_PENDING)
         )
-        self._node_attributes: dict[tuple[str, Value | None, str, str], Attributes] = {}
-        _observe(meter, semconv.RUN_ACTIVE, self._active.counts)
-        _observe(meter, semconv.RUN_OLDEST_START, self._active.oldest)
-        _observe(meter, semconv.TASK_ACTIVE, self._tasks.counts)
-        _observe(meter, semconv.TASK_PENDING, self._pending.counts)
+        self._prepared: dict[tuple[str, Value | None], dict[tuple[str, str], Attributes]] = {}
+        self._observe(meter, semconv.RUN_ACTIVE, self._active.counts)
+        self._observe(meter, semconv.RUN_OLDEST_START, self._active.oldest)
+        self._observe(meter, semconv.TASK_ACTIVE, self._tasks.counts)
+        self._observe(meter, semconv.TASK_PENDING, self._pending.counts)
         for metric in semconv.TELEMETRY_METRICS:
-            _observe(meter, metric, partial(health.observations, metric))
+            self._observe(meter, metric, partial(health.observations, metric))
 
     def run_started(self, run: RunExecution) -> None:
         """Count the start, and the run among those in progress."""
+        if run.series in self._prepared or len(self._prepared) < self._limit:
+            run.durations = self._prepared.setdefault(run.series, run.durations)
         attributes = _run_attributes(run)
         self._run_starts.measure(1, attributes, run.context)
         self._active.add(run, run.id, run.started_at / 1e9)
@@ -109,12 +114,16 @@ class MetricsSink(Sink):
         self._fanout_sizes.measure(size, attributes, run.context)
 
     def node_finished(self, node: NodeExecution) -> None:
-        """Measure the duration, and count a failure by its error."""
-        self._node_durations.record(node.seconds, self._prepared(node), node.context)
+        """Note the duration, and count what the cache did."""
+        attributes = node.run.durations.get((node.info.name, node.outcome)) or self._prepare(node)
+        self._durations.add(node.duration / 1e9, attributes, node.span)
         if node.cache_result is not None:
             named = {**_run_attributes(node.run), semconv.NODE_NAME: node.info.name}
             self._cache_lookups.measure(1, {**named, semconv.CACHE_RESULT: node.cache_result}, node.context)
-        if node.outcome == "failure" and node.error is not None:
+
+    def node_failed(self, node: NodeExecution) -> None:
+        """Count the failure by its error."""
+        if node.error is not None:
             named = {**_run_attributes(node.run), semconv.NODE_NAME: node.info.name}
             self._node_failures.measure(1, {**named, **_error_attributes(node.error)}, node.context)
 
@@ -127,16 +136,25 @@ class MetricsSink(Sink):
         }
         self._node_retries.measure(1, attributes, node.context)
 
-    def _prepared(self, node: NodeExecution) -> Attributes:
-        key = (node.run.dag.name, node.run.team, node.info.name, node.outcome)
-        attributes = self._node_attributes.get(key)
-        if attributes is None:
-            attributes = self._node_durations.admitted(
-                {**_run_attributes(node.run), semconv.NODE_NAME: node.info.name, semconv.OUTCOME: node.outcome}
-            )
-            if attributes is not _OVERFLOW:
-                self._node_attributes[key] = attributes
+    def _prepare(self, node: NodeExecution) -> Attributes:
+        attributes = self._node_durations.admitted(
+            {**_run_attributes(node.run), semconv.NODE_NAME: node.info.name, semconv.OUTCOME: node.outcome}
+        )
+        if attributes is not _OVERFLOW:
+            node.run.durations[node.info.name, node.outcome] = attributes
         return attributes
+
+    def _observe(self, meter: Meter, metric: Metric, observe: Callable[[], Iterable[Observation]]) -> None:
+        def callback(options: CallbackOptions) -> Iterable[Observation]:
+            self._durations.record()  # what is collected next is to be complete
+            return observe()
+
+        create = {
+            "observable_counter": meter.create_observable_counter,
+            "observable_up_down_counter": meter.create_observable_up_down_counter,
+            "observable_gauge": meter.create_observable_gauge,
+        }[metric.kind]
+        create(metric.name, [callback], metric.unit, metric.meaning)
 
 
 class _Instrument:
@@ -161,27 +179,13 @@ def _recorder(meter: Meter, metric: Metric) -> Callable[[float, Mapping[str, Val
     ).record
 
 
-def _observe(meter: Meter, metric: Metric, observe: Callable[[], Iterable[Observation]]) -> None:
-    def callback(options: CallbackOptions) -> Iterable[Observation]:
-        return observe()
-
-    create = {
-        "observable_counter": meter.create_observable_counter,
-        "observable_up_down_counter": meter.create_observable_up_down_counter,
-        "observable_gauge": meter.create_observable_gauge,
-    }[metric.kind]
-    create(metric.name, [callback], metric.unit, metric.meaning)
-
-
 def _task_attributes(task: TaskExecution) -> Attributes:
     return {**_run_attributes(task.run), semconv.TASK_NAME: task.name}
 
 
 def _run_attributes(run: RunExecution) -> Attributes:
-    team = run.team
-    if team is None:
-        return {semconv.DAG_NAME: run.dag.name}
-    return {semconv.DAG_NAME: run.dag.name, semconv.TEAM: team}
+    dag, team = run.series
+    return {semconv.DAG_NAME: dag} if team is None else {semconv.DAG_NAME: dag, semconv.TEAM: team}
 
 
 def _error_attributes(error: BaseException) -> Attributes:

@@ -5,46 +5,41 @@ Plain state and no decisions; those are the recorder's.
 
 from __future__ import annotations
 
-import os
 import threading
-from asyncio import Future
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from opentelemetry.context import Context
+
 from .caching import RunCache
 from .current import Attachment
 from .events import NodeExecution, RunExecution, TaskExecution
+from .forks import in_children
 
 MAX_ENDED: Final = 8
 """Runs that are remembered after their end, for nodes that other threads or coroutines finish later."""
 
-NodeKey = tuple[str | None, str]
-"""Task id (None outside tasks) and node name."""
+NodeKey = tuple[str | None, int]
+"""Task id (None outside tasks) and ``id()`` of Hamilton's node: to put together its name takes longer than all this."""
 
 
 @dataclass(slots=True, eq=False)
 class OpenTask:
-    """A task in progress in this process."""
+    """A task in progress in this process. ``context`` is that of its nodes."""
 
     task: TaskExecution
     attachment: Attachment
-    thread: int = field(default_factory=threading.get_ident)
+    thread: int
+    context: Context = field(init=False)
 
-
-@dataclass(slots=True, eq=False)
-class OpenNode:
-    """A node in progress. ``attachment`` is None, and ``future`` the node's own task, under the async driver."""
-
-    node: NodeExecution
-    attachment: Attachment | None = None
-    future: Future[Any] | None = None
-    thread: int = field(default_factory=threading.get_ident)
+    def __post_init__(self) -> None:
+        self.context = self.task.context
 
 
 @dataclass(slots=True, eq=False)
 class OpenRun:
-    """A run in progress.
+    """A run in progress. ``context`` is that of its tasks and nodes.
 
     ``handled`` is the exception that the caller was handling when the run started, which is not the run's own.
     ``log_variables`` are structlog's context variables of the caller. An ``adopted`` run belongs to another process.
@@ -63,52 +58,48 @@ class OpenRun:
     submitted: dict[str, int] = field(default_factory=dict)
     expanding: dict[str, str] = field(default_factory=dict)
     tasks: dict[str, OpenTask] = field(default_factory=dict)
-    nodes: dict[NodeKey, OpenNode] = field(default_factory=dict)
+    nodes: dict[NodeKey, NodeExecution] = field(default_factory=dict)
+    context: Context = field(init=False)
 
-    def log_variables_here(self) -> Mapping[str, Any]:
-        """Return the variables that this thread lacks: none where the caller runs itself."""
-        return {} if threading.get_ident() == self.thread else self.log_variables
+    def __post_init__(self) -> None:
+        self.context = self.run.context
+
+    def log_variables_in(self, thread: int) -> Mapping[str, Any] | None:
+        """Return the variables that *thread* lacks: none where it is the caller's."""
+        return None if thread == self.thread else self.log_variables
 
 
 class OpenRuns:
-    """The runs of one recorder by their id; a few that have ended among them."""
+    """The runs of one recorder by their id: those that are ``open``, and a few that have ``ended``."""
 
     def __init__(self) -> None:
-        self._open: dict[str, OpenRun] = {}
-        self._ended: dict[str, OpenRun] = {}
-        self._pid = os.getpid()
+        self.open: dict[str, OpenRun] = {}
+        self.ended: dict[str, OpenRun] = {}
+        in_children(self._begin)
 
     def __len__(self) -> int:
-        return len(self._open)
+        return len(self.open)
 
     def add(self, run: OpenRun) -> None:
         """Add a run that starts."""
-        self._open[run.run.id] = run
-
-    def find(self, run_id: str) -> OpenRun | None:
-        """Return the run, in progress or ended a while ago."""
-        self._own()
-        return self._open.get(run_id) or self._ended.get(run_id)
+        self.open[run.run.id] = run
 
     def end(self, run_id: str) -> OpenRun | None:
         """Take a run out of those in progress."""
-        self._own()
-        return self._open.pop(run_id, None)
+        return self.open.pop(run_id, None)
 
     def remember(self, run: OpenRun) -> OpenRun | None:
         """Keep a run that has ended for late nodes; return the one that is forgotten for it."""
-        self._ended[run.run.id] = run
-        if len(self._ended) <= MAX_ENDED:
+        self.ended[run.run.id] = run
+        if len(self.ended) <= MAX_ENDED:
             return None
-        return self._ended.pop(next(iter(self._ended)), None)
+        return self.ended.pop(next(iter(self.ended)), None)
 
     def in_progress(self) -> list[OpenRun]:
         """Return the runs in progress, newest last."""
-        self._own()
-        return list(self._open.values())
+        return list(self.open.values())
 
-    def _own(self) -> None:
-        """In a forked process: forget the runs of the parent, which ends them itself."""
-        if self._pid != os.getpid():
-            self._pid = os.getpid()
-            self._open, self._ended = {}, {}
+    def _begin(self) -> None:
+        """Begin without runs, as a forked process must: its parent ends its own."""
+        self.open.clear()
+        self.ended.clear()

@@ -20,6 +20,7 @@ from . import local_store
 from .delivery import lines
 from .delivery.answers import Watch
 from .delivery.endpoint import Endpoint, endpoint_of
+from .delivery.fast_exporters import fast_exporter
 from .delivery.notice import DeliveryNotice
 from .delivery.outlet import Outlet, Shelf
 from .delivery.per_process import PerProcess
@@ -150,7 +151,7 @@ class Pipelines:
                 f"OTEL_{signal.upper()}_EXPORTER names {name!r}, which is not installed; "
                 "use otlp, console or none, or install the package that provides it."
             )
-        kind = found[0].load()
+        kind = fast_exporter(found[0].load())
         if isinstance(kind, type) and issubclass(kind, MetricReader):
             return kind()
         if not name.startswith("otlp"):

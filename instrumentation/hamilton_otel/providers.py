@@ -1,7 +1,8 @@
 """Builds the SDK's providers from the settings and makes them the process's own, once.
 
 Providers that the application has set are never replaced. ``configure()`` opens no connection. Not for choosing
-settings (``settings.py``) nor for what is recorded (the sinks).
+settings (``settings.py``) nor for what is recorded (the sinks). What ``configure()`` alone needs (exporters, structlog,
+locks) is imported when it is called.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics, trace
 from opentelemetry._logs import get_logger_provider, set_logger_provider
@@ -24,18 +25,18 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.resources import DEPLOYMENT_ENVIRONMENT, SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 
-from . import limits, local_store, log_bridges
+from . import limits
 from . import settings as settings_module
 from .capture import Capture
 from .delivery import termination
 from .delivery.exit import EXIT_SHARE, FLUSH_SHARE, REPLAY_SHARE, run_within, settle
-from .delivery.processors import LogQueue, SpanQueue
 from .delivery.worker import WorkerFlush
 from .guard import guard
-from .json_lines import JsonLinesExporter
-from .pipelines import Pipelines
 from .settings import LOCAL, CapturePolicy, Settings, SettingsError, environment
 from .span_ids import DerivedIds
+
+if TYPE_CHECKING:
+    from .pipelines import Pipelines
 
 _logger = logging.getLogger("hamilton_otel")
 ENVIRONMENT_NAME = "deployment.environment.name"
@@ -230,6 +231,9 @@ def _install(settings: Settings, arguments: dict[str, Any], raises: bool) -> _In
     installed = _Installed(settings, arguments)
     if settings.disabled:
         return installed
+    from . import local_store
+    from .pipelines import Pipelines
+
     if any(LOCAL in names for names in settings.exporters.values()):
         try:
             local_store.check_writable(settings.local_store)
@@ -250,6 +254,8 @@ def _install(settings: Settings, arguments: dict[str, Any], raises: bool) -> _In
         metrics.set_meter_provider(installed.meter_provider)
     wants_logs = settings.exporters["logs"] or settings.log_format == "json"
     if wants_logs and isinstance(get_logger_provider(), ProxyLoggerProvider):
+        from . import log_bridges
+
         installed.logger_provider = _logger_provider(settings, resource, ways)
         set_logger_provider(installed.logger_provider)
         log_bridges.install(installed.logger_provider)
@@ -268,6 +274,8 @@ def _resource(settings: Settings) -> Resource:
 
 
 def _tracer_provider(settings: Settings, resource: Resource, ways: Pipelines) -> TracerProvider:
+    from .delivery.processors import SpanQueue
+
     provider = TracerProvider(
         resource=resource, id_generator=DerivedIds(), shutdown_on_exit=False, span_limits=limits.span_limits()
     )
@@ -282,9 +290,14 @@ def _meter_provider(settings: Settings, resource: Resource, ways: Pipelines) -> 
 
 
 def _logger_provider(settings: Settings, resource: Resource, ways: Pipelines) -> LoggerProvider:
+    from .delivery.processors import LogQueue
+    from .log_bridges import RunContextProcessor
+
     provider = LoggerProvider(resource=resource, shutdown_on_exit=False, log_record_limits=limits.log_record_limits())
-    provider.add_log_record_processor(log_bridges.RunContextProcessor(Capture.of(settings.capture)))
+    provider.add_log_record_processor(RunContextProcessor(Capture.of(settings.capture)))
     if settings.log_format == "json":
+        from .json_lines import JsonLinesExporter
+
         provider.add_log_record_processor(SimpleLogRecordProcessor(JsonLinesExporter()))
     for name in settings.exporters["logs"]:
         provider.add_log_record_processor(LogQueue(ways.of_logs(name)))

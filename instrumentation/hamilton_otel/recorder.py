@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 
 from hamilton.node import NodeType
 from opentelemetry import context as otel_context
-from opentelemetry.trace import INVALID_SPAN, set_span_in_context
+from opentelemetry.trace import INVALID_SPAN
 from structlog.contextvars import get_contextvars
 
 from . import abandoned, capture, current, errors, limits, propagation, stand_ins
@@ -24,9 +24,9 @@ from .caching import RunCache
 from .carried import CarriedRun, adopt, carry
 from .dag import Dag, NodeInfo, describe, describe_node
 from .deferred import DeferredSpan
-from .events import Execution, NodeExecution, RunExecution, Sink, TaskExecution, notify
+from .events import Execution, NodeExecution, RunExecution, Sinks, TaskExecution
 from .guard import guard
-from .open_runs import NodeKey, OpenNode, OpenRun, OpenRuns, OpenTask
+from .open_runs import NodeKey, OpenRun, OpenRuns, OpenTask
 
 if TYPE_CHECKING:
     from hamilton.graph import FunctionGraph
@@ -49,7 +49,7 @@ class Recorder:
         self,
         dag_name: str,
         tags: Mapping[str, capture.Value],
-        sinks: Callable[[], Sequence[Sink]],
+        sinks: Callable[[], Sinks],
         finish_adopted: Callable[[], object],
         policy: Callable[[], capture.Capture],
     ) -> None:
@@ -60,7 +60,6 @@ class Recorder:
         self._sinks = sinks
         self._finish_adopted = finish_adopted
         self._policy = policy
-        self._counting = threading.Lock()
         self._dags: WeakKeyDictionary[FunctionGraph, Dag] = WeakKeyDictionary()
 
     def run_started(
@@ -77,12 +76,10 @@ class Recorder:
         if not sinks:
             return
         abandoned.end_current()
-        parent = propagation.from_environment(otel_context.get_current())
         tags = {**self.tags, **current.tags_in_force()}
         policy = self._policy()
         run = RunExecution(
-            context=parent,
-            parent=parent,
+            around=propagation.from_environment(otel_context.get_current()),
             id=run_id,
             sinks=sinks,
             dag=self._describe(graph, policy),
@@ -95,15 +92,14 @@ class Recorder:
             started_at=time_ns(),
             clock=perf_counter_ns(),
         )
-        run.context = current.bind(run, parent)
-        notify(sinks, "run_started", run)
+        sinks.tell("run_started", run)
         if len(tags) > limits.MAX_TAGS:
-            notify(sinks, "limit_reached", run, "tags")
+            sinks.tell("limit_reached", run, "tags")
         abandoned.watch(run_id, self)
         self.runs.add(
             OpenRun(
                 run,
-                current.attach(run.context),
+                current.attach(run),
                 _interruption(None),
                 log_variables=get_contextvars(),
                 cache=_cache_of(graph, run_id, self.dag_name),
@@ -132,19 +128,19 @@ class Recorder:
             with guard("cache of a run"):
                 run.stores = open_run.cache.stores()
                 open_run.cache.end(success=run.outcome == "success")
-        notify(reversed(run.sinks), "run_finished", run)
+        run.sinks.tell("run_finished", run)
         run.error = open_run.handled = None  # their tracebacks hold the user's data
         forgotten = self.runs.remember(open_run)
         if forgotten is not None:
             for key in list(forgotten.nodes):
-                self._close_node(forgotten, key, clock, None, None, outcome="cancelled")
+                self._close(forgotten, key, clock, None, outcome="cancelled")
 
     def run_cancelled(self, run_id: str) -> None:
         """Close a run, and all that is open in it in any thread, because the process ends."""
-        open_run = self.runs.find(run_id)
+        open_run = self.runs.open.get(run_id)
         if open_run is not None:
             for key in list(open_run.nodes):
-                self._close_node(open_run, key, perf_counter_ns(), None, None, outcome="cancelled")
+                self._close(open_run, key, perf_counter_ns(), None, outcome="cancelled")
             self.run_finished(run_id, False, None)
 
     def task_submitted(self, run_id: str, task_id: str, nodes: Sequence[Node]) -> None:
@@ -156,7 +152,7 @@ class Recorder:
         for node in nodes:
             if node.node_role is NodeType.EXPAND:
                 open_run.expanding[task_id] = limits.name(node.name)
-        notify(open_run.run.sinks, "task_submitted", open_run.run, limits.name(task_id))
+        open_run.run.sinks.tell("task_submitted", open_run.run, limits.name(task_id))
 
     def task_started(self, run_id: str, task_id: str, spawned_by: str | None, nodes: Sequence[Node]) -> None:
         """Open a task in the context of its run and make it current in this thread."""
@@ -167,7 +163,7 @@ class Recorder:
         started_at = time_ns()
         submitted_at = open_run.submitted.pop(task_id, None)
         task = TaskExecution(
-            context=run.context,
+            around=open_run.context,
             run=run,
             id=limits.name(task_id),
             name=limits.name(_task_name(task_id, spawned_by)),
@@ -175,10 +171,10 @@ class Recorder:
             started_at=started_at,
             clock=perf_counter_ns(),
         )
-        task.context = current.bind(task, run.context)
-        notify(run.sinks, "task_started", task)
-        attachment = current.attach(task.context, open_run.log_variables_here())
-        open_run.tasks[task_id] = OpenTask(task, attachment)
+        run.sinks.tell("task_started", task)
+        thread = threading.get_ident()
+        attachment = current.attach(task, open_run.log_variables_in(thread))
+        open_run.tasks[task_id] = OpenTask(task, attachment, thread)
 
     def task_finished(self, run_id: str, task_id: str, error: BaseException | None) -> None:
         """Close a task and the nodes of it that are still open."""
@@ -190,7 +186,7 @@ class Recorder:
         error = error or _interruption(open_run.handled)
         try:
             for key in [key for key in list(open_run.nodes) if key[0] == task_id]:
-                self._close_node(open_run, key, clock, error, None)
+                self._close(open_run, key, clock, error)
         finally:
             self._close_task(open_run, open_task, clock, error)
 
@@ -200,41 +196,74 @@ class Recorder:
         if open_run is None or open_run.submitted.pop(task_id, None) is None:
             return
         names = [limits.name(node.name) for node in nodes if not node.user_defined]
-        self._count(open_run.run, len(names), 0 if success else 1)
-        notify(open_run.run.sinks, "task_returned", open_run.run, limits.name(task_id), names)
+        for _ in names:
+            next(open_run.run.ended)
+        if not success:
+            next(open_run.run.failed)
+        open_run.run.sinks.tell("task_returned", open_run.run, limits.name(task_id), names)
 
     def task_expanded(self, run_id: str, task_id: str, size: int) -> None:
         """Note how many tasks a parallel block has."""
         open_run = self.find(run_id)
         if open_run is not None and task_id in open_run.expanding:
-            notify(open_run.run.sinks, "expanded", open_run.run, open_run.expanding.pop(task_id), size)
+            open_run.run.sinks.tell("expanded", open_run.run, open_run.expanding.pop(task_id), size)
 
-    def node_started(self, run_id: str, node: Node | NodeInfo, inputs: Mapping[str, Any], task_id: str | None) -> None:
-        """Open a node in the context of its task or run and make it current in this thread."""
-        open_run = self.find(run_id)
-        if open_run is None:
-            return
-        execution = self._execution(open_run, node, inputs, task_id)
-        notify(open_run.run.sinks, "node_started", execution)
-        attachment = current.attach(execution.context, open_run.log_variables_here())
-        open_run.nodes[task_id, node.name] = OpenNode(execution, attachment)
+    def node_started(
+        self,
+        open_run: OpenRun,
+        node: Node | NodeInfo,
+        inputs: Mapping[str, Any],
+        task_id: str | None,
+        placeholder: DeferredSpan | None = None,
+    ) -> None:
+        """Open a node in the context of its task or run and make it current in this thread.
+
+        With a *placeholder* for its span it is not told yet that the node starts: it waits for its inputs.
+        """
+        run = open_run.run
+        open_task = open_run.tasks.get(task_id) if task_id is not None else None
+        execution = NodeExecution(
+            open_task.context if open_task else open_run.context,
+            time_ns(),
+            perf_counter_ns(),
+            run,
+            node,
+            run.dag.known.get(id(node)) or _info(run, node),
+            inputs,
+            threading.get_ident(),
+            open_task.task if open_task else None,
+        )
+        if placeholder is None:
+            for hear in run.sinks.node_started:
+                try:
+                    hear(execution)
+                except Exception as broken:
+                    guard.swallow("node_started", broken)
+        else:
+            execution.span = placeholder
+        execution.attachment = current.attach(execution, open_run.log_variables_in(execution.thread))
+        open_run.nodes[task_id, id(node)] = execution
 
     def node_finished(
-        self, run_id: str, node: Node | NodeInfo, error: BaseException | None, result: Any, task_id: str | None
+        self, open_run: OpenRun, node: Node | NodeInfo, error: BaseException | None, result: Any, task_id: str | None
     ) -> None:
         """Close a node."""
         clock = perf_counter_ns()
-        open_run = self.find(run_id)
-        if open_run is not None:
-            error = error or _interruption(open_run.handled)
-            self._close_node(open_run, (task_id, node.name), clock, error, result)
-            if open_run.adopted and task_id is None:
-                self._finish_adopted()
+        execution = open_run.nodes.pop((task_id, id(node)), None)
+        if execution is not None:
+            if error is None and sys.exception() is not None:
+                error = _interruption(open_run.handled)
+            self._close_node(open_run, execution, clock, error, result)
+        if open_run.adopted and task_id is None:
+            self._finish_adopted()
 
     def execute(self, run_id: str, info: NodeInfo, function: Callable[..., Any], inputs: Mapping[str, Any]) -> Any:
         """Call the function of a node inside its span, for an adapter that calls it after the hooks."""
+        open_run = None
         with guard("start of a delegated node"):
-            self.node_started(run_id, info, inputs, None)
+            open_run = self.find(run_id)
+            if open_run is not None:
+                self.node_started(open_run, info, inputs, None)
         error: BaseException | None = None
         result = None
         try:
@@ -243,8 +272,9 @@ class Recorder:
             error = raised
             raise
         finally:
-            with guard("end of a delegated node"):
-                self.node_finished(run_id, info, error, result, None)
+            if open_run is not None:
+                with guard("end of a delegated node"):
+                    self.node_finished(open_run, info, error, result, None)
         return result
 
     def node_scheduled(self, run_id: str, node: Node) -> None:
@@ -255,31 +285,27 @@ class Recorder:
         open_run = self.find(run_id)
         if open_run is None:
             return
-        execution = self._execution(open_run, node, {}, None)
-        execution.span = DeferredSpan()
-        attachment = current.attach(set_span_in_context(execution.span, execution.context))
-        open_run.nodes[None, node.name] = OpenNode(execution, attachment)
+        self.node_started(open_run, node, {}, None, DeferredSpan())
 
     def node_made(self, run_id: str, node: Node, future: Future[Any] | None) -> None:
         """Take back what :meth:`node_scheduled` has made current; *future* is the node's coroutine as a task."""
         open_run = self.find(run_id)
-        open_node = open_run.nodes.get((None, node.name)) if open_run else None
-        if open_node is not None and open_node.attachment is not None:
-            current.detach(open_node.attachment)
-            open_node.attachment = None
-            open_node.future = future
+        execution = open_run.nodes.get((None, id(node))) if open_run else None
+        if execution is not None and execution.attachment is not None:
+            current.detach(execution.attachment)
+            execution.attachment = None
+            execution.future = future
 
     def node_awaited(self, run_id: str, node: Node, inputs: Mapping[str, Any]) -> None:
         """Open the span of a node of the async driver: its inputs are there and its body begins."""
         open_run = self.find(run_id)
-        open_node = open_run.nodes.get((None, node.name)) if open_run else None
-        if open_run is None or open_node is None:
+        execution = open_run.nodes.get((None, id(node))) if open_run else None
+        if open_run is None or execution is None:
             return
-        execution = open_node.node
         placeholder, execution.span = execution.span, INVALID_SPAN
         execution.inputs = inputs
         execution.started_at, execution.clock = time_ns(), perf_counter_ns()
-        notify(open_run.run.sinks, "node_started", execution)
+        open_run.run.sinks.tell("node_started", execution)
         if isinstance(placeholder, DeferredSpan):
             placeholder.resolve(execution.span)
 
@@ -289,40 +315,29 @@ class Recorder:
 
     def find(self, run_id: str) -> OpenRun | None:
         """Return the run, in progress or ended a while ago, started here or in another process; else None."""
-        open_run = self.runs.find(run_id)
-        if open_run is None and run_id in self.carried:
-            sinks = self._sinks()
-            if sinks:
-                open_run = adopt(self.carried.pop(run_id), sinks, self._policy())
-                self.runs.add(open_run)
+        open_run = self.runs.open.get(run_id)
+        if open_run is None and (self.runs.ended or self.carried):
+            open_run = self.runs.ended.get(run_id)
+            if open_run is None and run_id in self.carried:
+                open_run = self._adopted(run_id)
         return open_run
 
-    def _execution(
-        self, open_run: OpenRun, node: Node | NodeInfo, inputs: Mapping[str, Any], task_id: str | None
-    ) -> NodeExecution:
-        run, name = open_run.run, node.name
-        open_task = open_run.tasks.get(task_id) if task_id is not None else None
-        parent: Execution = open_task.task if open_task else run
-        execution = NodeExecution(
-            context=parent.context,
-            run=run,
-            info=node if isinstance(node, NodeInfo) else run.dag.nodes.get(name) or describe_node(node, run.capture),
-            task=open_task.task if open_task else None,
-            inputs=inputs,
-            started_at=time_ns(),
-            clock=perf_counter_ns(),
-        )
-        execution.context = current.bind(execution, parent.context)
-        return execution
+    def _adopted(self, run_id: str) -> OpenRun | None:
+        sinks = self._sinks()
+        if not sinks:
+            return None
+        open_run = adopt(self.carried.pop(run_id), sinks, self._policy())
+        self.runs.add(open_run)
+        return open_run
 
     def _close_abandoned(self, open_run: OpenRun, clock: int, error: BaseException | None) -> None:
         """Close what this thread has left open; what runs in other threads or coroutines ends in its own time."""
         here = threading.get_ident()
-        for key, open_node in list(open_run.nodes.items()):
-            if open_node.thread == here and open_node.attachment is not None:
-                self._close_node(open_run, key, clock, error, None)
-            elif open_node.future is not None and open_node.future.done():
-                self._close_node(open_run, key, clock, None, None, outcome="cancelled")
+        for key, node in list(open_run.nodes.items()):
+            if node.thread == here and node.attachment is not None:
+                self._close(open_run, key, clock, error)
+            elif node.future is not None and node.future.done():
+                self._close(open_run, key, clock, None, outcome="cancelled")
         for task_id, open_task in list(open_run.tasks.items()):
             if not any(key[0] == task_id for key in list(open_run.nodes)):
                 del open_run.tasks[task_id]
@@ -333,60 +348,81 @@ class Recorder:
         if open_task.thread == threading.get_ident():
             current.detach(open_task.attachment)
         _end(task, clock, error)
-        notify(reversed(task.run.sinks), "task_finished", task)
+        task.run.sinks.tell("task_finished", task)
         task.error = None
         if open_run.adopted:
             self._finish_adopted()
 
-    def _close_node(
+    def _close(
         self,
         open_run: OpenRun,
         key: NodeKey,
         clock: int,
         error: BaseException | None,
+        outcome: errors.Outcome | None = None,
+    ) -> None:
+        """Close a node whose end is not told, unless that happens meanwhile."""
+        node = open_run.nodes.pop(key, None)
+        if node is not None:
+            self._close_node(open_run, node, clock, error, None, outcome)
+
+    def _close_node(
+        self,
+        open_run: OpenRun,
+        node: NodeExecution,
+        clock: int,
+        error: BaseException | None,
         result: Any,
         outcome: errors.Outcome | None = None,
     ) -> None:
-        open_node = open_run.nodes.pop(key, None)
-        if open_node is None:
-            return
-        node, run = open_node.node, open_run.run
-        if open_node.attachment is not None and open_node.thread == threading.get_ident():
-            current.detach(open_node.attachment)
-        if isinstance(node.span, DeferredSpan):
+        if node.attachment is not None and node.thread == threading.get_ident():
+            current.detach(node.attachment)
+        if type(node.span) is DeferredSpan:
             return  # the async driver never came to its body
+        run = open_run.run
         error = error or node.caught
-        _end(node, clock, error)
-        if outcome or (error is None and _is_cancelling(open_node.future)):
-            node.outcome = outcome or "cancelled"
-        self._count(run, 1, 1 if node.outcome == "failure" else 0)
+        node.duration = clock - node.clock
+        if error is not None:
+            node.error, node.outcome = error, errors.outcome_of(error)
+        elif node.future is not None and _is_cancelling(node.future):
+            node.outcome = "cancelled"
+        if outcome is not None:
+            node.outcome = outcome
+        next(run.ended)
         if node.outcome == "success":
-            with guard("result summary"):
-                node.summary = run.capture.summarize(node.info.name, result)
-            self._look_up(open_run, node, key)
-        notify(reversed(run.sinks), "node_finished", node)
-        node.error, node.caught, node.inputs = None, None, {}
+            node.result = result
+            if open_run.cache is not None:
+                self._look_up(open_run.cache, node)
+        elif node.outcome == "failure":
+            next(run.failed)
+            run.sinks.tell("node_failed", node)
+        for hear in run.sinks.node_finished:
+            try:
+                hear(node)
+            except Exception as broken:
+                guard.swallow("node_finished", broken)
+        node.forget()
 
-    def _look_up(self, open_run: OpenRun, node: NodeExecution, key: NodeKey) -> None:
-        cache, run, (task_id, name) = open_run.cache, open_run.run, key
-        if cache is None:
-            return
+    def _look_up(self, cache: RunCache, node: NodeExecution) -> None:
+        run, name, task_id = node.run, node.node.name, node.task.id if node.task else None
         with guard("cache of a node"):
             node.cache_result = cache.lookup(name, task_id)
             if node.cache_result == "hit" and not run.resumed and cache.resumes(name, task_id):
                 run.resumed = True
-                notify(run.sinks, "run_resumed", run)
-
-    def _count(self, run: RunExecution, nodes: int, failed: int) -> None:
-        with self._counting:
-            run.node_count += nodes
-            run.failed_node_count += failed
+                run.sinks.tell("run_resumed", run)
 
     def _describe(self, graph: FunctionGraph, policy: capture.Capture) -> Dag:
         dag = self._dags.get(graph)
         if dag is None:
             dag = self._dags[graph] = describe(self.dag_name, graph, policy)
         return dag
+
+
+def _info(run: RunExecution, node: Node | NodeInfo) -> NodeInfo:
+    """Return what is known of a node that is not of this process's graph, or a copy."""
+    if isinstance(node, NodeInfo):
+        return node
+    return run.dag.nodes.get(node.name) or describe_node(node, run.capture)
 
 
 def _cache_of(graph: FunctionGraph, run_id: str, dag_name: str) -> RunCache | None:
@@ -406,13 +442,13 @@ def _interruption(handled: BaseException | None) -> BaseException | None:
 
     *handled* is the exception that the caller of the run was already handling, which is not ours.
     """
-    passing = sys.exc_info()[1]
+    passing = sys.exception()
     if passing is None or passing is handled or isinstance(passing, Exception):
         return None
     return passing
 
 
-def _is_cancelling(future: Future[Any] | None) -> bool:
+def _is_cancelling(future: Future[Any]) -> bool:
     return isinstance(future, Task) and (future.cancelled() or future.cancelling() > 0)
 
 

@@ -7,7 +7,6 @@ providers.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from typing import TypeVar
 
 from opentelemetry import metrics, trace
@@ -19,8 +18,8 @@ from opentelemetry.trace import NoOpTracerProvider, ProxyTracerProvider, TracerP
 
 from . import providers
 from .delivery.starts import StartSink
-from .events import Sink
-from .logs import LogSink
+from .events import Sink, Sinks
+from .logs import log_sink
 from .metrics import MetricsSink
 from .tracing import TracingSink
 
@@ -29,7 +28,7 @@ _ABSENT = (ProxyTracerProvider, NoOpTracerProvider, _ProxyMeterProvider, NoOpMet
 
 _P = TypeVar("_P")
 
-_known: dict[_Providers, Sequence[Sink]] = {}
+_known: dict[_Providers, Sinks] = {}
 _lock = threading.Lock()
 
 
@@ -37,7 +36,7 @@ def sinks_for(
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
     logger_provider: LoggerProvider | None = None,
-) -> Sequence[Sink]:
+) -> Sinks:
     """Return the sinks for these providers, tracing first; empty where nobody has configured anything.
 
     A provider that is None is taken from OpenTelemetry's globals.
@@ -64,19 +63,19 @@ def forget(*unused: object) -> None:
             del _known[chosen]
 
 
-def _build(chosen: _Providers) -> Sequence[Sink]:
+def _build(chosen: _Providers) -> Sinks:
     tracer_provider, meter_provider, logger_provider = chosen
     settings = providers.settings_in_force()
     sinks: list[Sink] = []
     if tracer_provider is not None:
-        sinks.append(TracingSink(tracer_provider, settings.max_spans_per_run))
+        sinks.append(TracingSink(tracer_provider, settings.max_spans_per_run, settings.fast_spans))
     if meter_provider is not None:
         sinks.append(MetricsSink(meter_provider, settings.heartbeat, settings.cardinality_limit))
     if logger_provider is not None:
-        sinks.append(LogSink(logger_provider, settings.log_level))
+        sinks.append(log_sink(logger_provider, settings.log_level))
     if providers.owns(meter_provider):
         sinks.append(StartSink(providers.flush_starts))
-    return tuple(sinks)
+    return Sinks(sinks)
 
 
 def _present(provider: _P) -> _P | None:

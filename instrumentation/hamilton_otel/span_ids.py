@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from hashlib import blake2b
+from random import getrandbits
 
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
@@ -20,8 +21,10 @@ class DerivedIds(RandomIdGenerator):
     def generate_span_id(self) -> int:
         """Return the id for the next span."""
         wanted: int | None = getattr(_next, "span_id", None)
+        if wanted is None:
+            return getrandbits(64) or 1
         _next.span_id = None
-        return wanted or super().generate_span_id()
+        return wanted
 
 
 def use(span_id: int) -> None:

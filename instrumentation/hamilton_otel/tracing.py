@@ -7,42 +7,39 @@ with ``error.type`` on failure.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
 
 from opentelemetry.trace import (
     Link,
     NonRecordingSpan,
-    Span,
     SpanContext,
     StatusCode,
     Tracer,
     TracerProvider,
     get_current_span,
-    set_span_in_context,
 )
 
-from . import capture, errors, semconv, span_ids
-from .capture import Capture
-from .events import Execution, NodeExecution, RunExecution, Sink, TaskExecution, notify
+from . import capture, errors, links, semconv, span_ids
+from .capture import Capture, Value
+from .events import Execution, NodeExecution, RunExecution, Sink, TaskExecution
+from .fast_spans import FastSpan, fast_path
 from .span_ids import DerivedIds
 from .version import VERSION
-
-MAX_LINKS: Final = 100
-"""Below the SDK's limit of 128, so that a user can add some."""
 
 
 class TracingSink(Sink):
     """Makes the spans of runs, tasks and nodes with a tracer of *provider*.
 
+    With *fast*, spans of nodes take the fast path where that is possible.
     A run has up to *max_spans* spans of tasks and nodes in each process. What is beyond has none of its own: the span
     around it takes its place, for log records and for what it starts itself.
     """
 
-    def __init__(self, provider: TracerProvider, max_spans: int) -> None:
+    def __init__(self, provider: TracerProvider, max_spans: int, fast: bool = False) -> None:
         self._max_spans = max_spans
         self._tracer: Tracer = provider.get_tracer(semconv.SCOPE, VERSION)
         self._derives = isinstance(getattr(provider, "id_generator", None), DerivedIds)
+        self._fast = fast_path(self._tracer) if fast else None
 
     def run_started(self, run: RunExecution) -> None:
         """Start the run's span, with its tags and the names of what goes in and out."""
@@ -60,20 +57,19 @@ class TracingSink(Sink):
         attributes |= {f"{semconv.RUN_TAGS}.{key}": value for key, value in run.tags.items()}
         run.span = self._tracer.start_span(
             semconv.SPAN_RUN.format(dag=run.dag.name),
-            context=run.context,
+            context=run.around,
             attributes=attributes,
             start_time=run.started_at,
         )
-        run.context = set_span_in_context(run.span, run.context)
+        if self._fast is not None and not run.span.is_recording():
+            run.sinks = run.sinks.without(self)
 
     def run_finished(self, run: RunExecution) -> None:
         """End the run's span with its outcome and counts."""
+        counts = {semconv.RUN_NODE_COUNT: run.node_count, semconv.RUN_FAILED_NODE_COUNT: run.failed_node_count}
         if run.span.is_recording():
-            run.span.set_attributes(
-                {semconv.RUN_NODE_COUNT: run.node_count, semconv.RUN_FAILED_NODE_COUNT: run.failed_node_count}
-            )
-        _end(run, run.capture)
-        run.node_spans.clear()
+            _end(run, run.capture, counts)
+        run.targets, run.node_spans = {}, None
 
     def run_resumed(self, run: RunExecution) -> None:
         """Mark the run's span."""
@@ -82,8 +78,8 @@ class TracingSink(Sink):
     def task_started(self, task: TaskExecution) -> None:
         """Start the task's span, with the time that it has waited."""
         run = task.run
-        if not self._has_room(run):
-            _do_without(task)
+        if next(run.span_numbers) >= self._max_spans:
+            self._do_without(task)
             return
         attributes: capture.Attributes = {
             semconv.DAG_NAME: run.dag.name,
@@ -96,15 +92,15 @@ class TracingSink(Sink):
             attributes[semconv.TASK_WAIT] = task.wait / 1e9
         task.span = self._tracer.start_span(
             semconv.SPAN_TASK.format(task=task.name),
-            context=task.context,
+            context=task.around,
             attributes=attributes,
             start_time=task.started_at,
         )
-        task.context = set_span_in_context(task.span, task.context)
 
     def task_finished(self, task: TaskExecution) -> None:
         """End the task's span with its outcome; the exception itself is on the node that raised it."""
-        _end(task, task.run.capture)
+        if task.span.is_recording():
+            _end(task, task.run.capture, {})
 
     def task_returned(self, run: RunExecution, task_id: str, nodes: Sequence[str]) -> None:
         """Remember the spans of a task that another process executed, for links."""
@@ -112,14 +108,22 @@ class TracingSink(Sink):
             root = run.span.get_span_context()
             for name in nodes:
                 span_id = span_ids.derive(root.trace_id, run.id, task_id, name)
-                _remember(run, name, task_id, SpanContext(root.trace_id, span_id, True, root.trace_flags))
+                link = Link(SpanContext(root.trace_id, span_id, True, root.trace_flags))
+                links.remember(run.targets, name, task_id, link)
 
     def node_started(self, node: NodeExecution) -> None:
         """Start the node's span."""
         run = node.run
-        if not self._has_room(run):
-            _do_without(node)
+        if next(run.span_numbers) >= self._max_spans:
+            self._do_without(node)
             return
+        if self._fast is not None:
+            around = node.task or run
+            spans = around.node_spans
+            if spans is None:
+                spans = around.node_spans = self._fast.of(around, run)
+            if spans.start(node):
+                return
         attributes = {
             **node.info.attributes,
             semconv.DAG_NAME: run.dag.name,
@@ -133,21 +137,26 @@ class TracingSink(Sink):
                 span_ids.use(span_ids.derive(trace_id, run.id, node.task.id, node.info.name))
         node.span = self._tracer.start_span(
             node.info.span_name,
-            context=node.context,
+            context=node.around,
             attributes=attributes,
-            links=[Link(source) for source in _sources(node)],
+            links=links.as_links(
+                links.of_node(run.targets, node.info.dependencies, node.task.id if node.task else None),
+                run.span.get_span_context(),
+            ),
             start_time=node.started_at,
         )
-        node.context = set_span_in_context(node.span, node.context)
 
     def node_finished(self, node: NodeExecution) -> None:
         """End the node's span with its outcome and the summary of its result."""
-        if node.span.is_recording():
-            _remember(node.run, node.info.name, node.task.id if node.task else None, node.span.get_span_context())
-            node.span.set_attributes(node.summary)
-            if node.cache_result is not None:
-                node.span.set_attribute(semconv.CACHE_RESULT, node.cache_result)
-        _end(node, node.run.capture)
+        span = node.span
+        if (type(span) is FastSpan and span.finish(node)) or not span.is_recording():
+            return
+        attributes: dict[str, Value] = dict(node.summary()) if node.outcome == "success" else {}
+        if node.cache_result is not None:
+            attributes[semconv.CACHE_RESULT] = node.cache_result
+        task_id = node.task.id if node.task else None
+        links.remember(node.run.targets, node.info.name, task_id, Link(span.get_span_context()))
+        _end(node, node.run.capture, attributes)
 
     def node_retried(self, node: NodeExecution, error: BaseException) -> None:
         """Add a retry event to the node's span."""
@@ -157,44 +166,23 @@ class TracingSink(Sink):
         }
         node.span.add_event(semconv.RETRY_EVENT, attributes)
 
-    def _has_room(self, run: RunExecution) -> bool:
-        number = next(run.span_numbers)
-        if number == self._max_spans:
-            notify(run.sinks, "limit_reached", run, "spans")
-        return number < self._max_spans
+    def _do_without(self, execution: TaskExecution | NodeExecution) -> None:
+        """Let the span around *execution* stand for its own, closed to attributes."""
+        run = execution.run
+        execution.span = NonRecordingSpan(get_current_span(execution.around).get_span_context())
+        if not run.lacks_spans:
+            run.lacks_spans = True
+            run.sinks.tell("limit_reached", run, "spans")
 
 
-def _do_without(execution: Execution) -> None:
-    """Let the span around *execution* stand for its own, closed to attributes."""
-    execution.span = NonRecordingSpan(get_current_span(execution.context).get_span_context())
-    execution.context = set_span_in_context(execution.span, execution.context)
-
-
-def _remember(run: RunExecution, name: str, task_id: str | None, span: SpanContext) -> None:
-    spans = run.node_spans.setdefault(name, {})
-    if len(spans) < MAX_LINKS:
-        spans[task_id] = span
-
-
-def _sources(node: NodeExecution) -> list[SpanContext]:
-    """Return the spans of the node's inputs: those of its own task, else those of all tasks of that name."""
-    task_id = node.task.id if node.task else None
-    sources: list[SpanContext] = []
-    for name in node.info.dependencies:
-        by_task = node.run.node_spans.get(name, {})
-        sources += [by_task[task_id]] if task_id in by_task else by_task.values()
-    return sources[:MAX_LINKS]
-
-
-def _end(execution: Execution, policy: Capture) -> None:
-    span: Span = execution.span
+def _end(execution: Execution, policy: Capture, attributes: Mapping[str, Value]) -> None:
+    """End a span that records."""
     try:
-        if span.is_recording():
-            span.set_attribute(semconv.OUTCOME, execution.outcome)
-            if execution.error is not None:
-                _record_error(execution, execution.error, policy)
+        execution.span.set_attributes({**attributes, semconv.OUTCOME: execution.outcome})
+        if execution.error is not None:
+            _record_error(execution, execution.error, policy)
     finally:
-        span.end(execution.ended_at)
+        execution.span.end(execution.ended_at)
 
 
 def _record_error(execution: Execution, error: BaseException, policy: Capture) -> None:

@@ -264,7 +264,7 @@ def test_ended_runs_hold_no_links(telemetry: CapturedTelemetry) -> None:
     """Runs are remembered for a while for late nodes, but not the spans of all their nodes."""
     adapter = telemetry.adapter("d")
     driver_of(*map(numbered, range(3)), adapters=[adapter]).execute(["node_0", "node_1", "node_2"])
-    assert [run.run.node_spans for run in adapter.recorder.runs._ended.values()] == [{}]
+    assert [run.run.targets for run in adapter.recorder.runs.ended.values()] == [{}]
 
 
 def test_definitions_are_not_remembered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,7 +276,7 @@ def test_definitions_are_not_remembered_for_ever(monkeypatch: pytest.MonkeyPatch
     adapter = telemetry.adapter("d")
     for number in range(10):
         driver_of(numbered(number, f"n{number}"), adapters=[adapter]).execute([f"n{number}"])
-    for run in adapter.recorder.runs._ended.values():
+    for run in adapter.recorder.runs.ended.values():
         sink._define(run.run)
     assert len(sink._defined) <= 3
     telemetry.shutdown()

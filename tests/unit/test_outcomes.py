@@ -16,7 +16,7 @@ import pytest
 from hamilton import async_driver, driver, lifecycle
 from hamilton.execution.executors import MultiThreadingExecutor, SynchronousLocalTaskExecutor
 from hamilton.plugins.h_threadpool import FutureAdapter
-from hamilton_otel import current
+from hamilton_otel import current, semconv
 from hamilton_otel.events import Sink
 from hamilton_otel.guard import guard
 from hamilton_otel.logs import LogSink
@@ -265,6 +265,7 @@ def test_many_runs_leave_no_memory_behind(telemetry: CapturedTelemetry) -> None:
         for _ in range(runs):
             dr.execute(["two"], inputs={"start": 1})
         telemetry.clear()
+        telemetry.points(semconv.NODE_DURATIONS.name)  # durations wait for being collected
         gc.collect()
         return tracemalloc.get_traced_memory()[0]
 

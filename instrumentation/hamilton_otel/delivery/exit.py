@@ -9,12 +9,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from hamilton_otel.guard import guard
 
-from .queue import Queue
-from .reader import HeartbeatReader
+if TYPE_CHECKING:
+    from .queue import Queue
+    from .reader import HeartbeatReader
 
 Action = Callable[[], object]
 EXIT_SHARE: Final = 0.5

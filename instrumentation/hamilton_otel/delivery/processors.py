@@ -13,6 +13,7 @@ from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord, ReadW
 from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.trace import TraceFlags
 
 from hamilton_otel import semconv
 
@@ -34,7 +35,7 @@ class SpanQueue(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         """Queue the span."""
         context = span.get_span_context()
-        if context is not None and context.trace_flags.sampled:
+        if context is not None and context.trace_flags & TraceFlags.SAMPLED:
             self.queue.put(span, _weight_of_span(span))
 
     def shutdown(self) -> None:

@@ -49,7 +49,7 @@ class Queue(Generic[T]):
 
     def put(self, item: T, weight: int) -> None:
         """Add *item*, which takes about *weight* bytes of memory."""
-        with self._changed:
+        with self._lock:
             if self._closed:
                 return
             self._items.append((item, weight))
@@ -117,7 +117,8 @@ class Queue(Generic[T]):
 
     def _begin(self) -> None:
         """Begin empty, as a forked process must: what is queued is the parent's, and locks may have been held."""
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()  # a signal handler may flush
+        self._changed = threading.Condition(self._lock)
         self._keeping = threading.Lock()  # held by whoever writes to the spool, so that no batch is written twice
         self._items: deque[tuple[T, int]] = deque()
         self._in_flight: list[Sequence[tuple[T, int]]] = []

@@ -1,0 +1,84 @@
+"""Node durations on their way to the histogram: noted where a node ends, recorded when metrics are collected.
+
+To record takes longer than all else that a node costs, so it is not done in the thread that executes the pipeline. Not
+for which attributes a duration has (``metrics.py``).
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, set_span_in_context
+
+from .capture import Attributes
+from .forks import in_children
+from .guard import guard
+
+MANY: Final = 1_000
+"""Durations that are recorded without waiting for a collection, in a thread that ends with that."""
+TOO_MANY: Final = 20_000
+"""Durations with which the thread that brings them waits until they are recorded."""
+
+_Duration = tuple[float, Attributes, Span]
+_OUTSIDE: Final = Context()
+
+
+class Durations:
+    """Hands durations to *record*, a histogram's method, with the context of the span that is to be their exemplar.
+
+    A histogram keeps the last exemplar of each bucket, so only the last duration in each of the buckets that
+    *boundaries* divide needs its span. What a forked process inherits is its parent's.
+    """
+
+    _hurrying: bool
+
+    def __init__(self, record: Callable[[float, Attributes, Context], object], boundaries: Sequence[float]) -> None:
+        self._record = record
+        self._boundaries = boundaries
+        self._begin()
+        in_children(self._begin)
+
+    def add(self, seconds: float, attributes: Attributes, span: Span) -> None:
+        """Note a duration; the same attributes are always the same object."""
+        self._waiting.append((seconds, attributes, span))
+        if len(self._waiting) >= MANY:
+            self._hurry()
+
+    def record(self) -> None:
+        """Record all that was noted; when this returns, nothing is half done in another thread."""
+        with self._recording:
+            waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            last = {
+                (id(attributes), bisect_left(self._boundaries, seconds)): number
+                for number, (seconds, attributes, _) in enumerate(waiting)
+            }
+            exemplars = set(last.values())
+            for number, (seconds, attributes, span) in enumerate(waiting):
+                context = set_span_in_context(span, _OUTSIDE) if number in exemplars else _OUTSIDE
+                self._record(seconds, attributes, context)
+
+    def _hurry(self) -> None:
+        if len(self._waiting) >= TOO_MANY:
+            self.record()
+        elif not self._hurrying:
+            self._hurrying = True
+            try:
+                threading.Thread(target=self._work, name="hamilton-otel-durations", daemon=True).start()
+            except RuntimeError:  # the interpreter ends
+                self._hurrying = False
+
+    def _work(self) -> None:
+        with guard("recording of durations"):
+            self.record()
+        self._hurrying = False
+
+    def _begin(self) -> None:
+        """Begin with nothing, as a forked process must: locks may have been held."""
+        self._waiting: deque[_Duration] = deque()
+        self._recording = threading.RLock()  # a signal handler may flush
+        self._hurrying = False
