@@ -62,6 +62,8 @@ def tag(value: Any) -> Value:
     What the text may hold, and at what length, is for :meth:`Capture.attributes`.
     """
     kind = type(value)
+    if kind is str:
+        return shorten(value, MAX_SCANNED)
     if kind is bool:
         return bool(value)
     if issubclass(kind, float):

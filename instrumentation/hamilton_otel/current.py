@@ -17,7 +17,7 @@ from opentelemetry.trace import INVALID_SPAN
 from structlog import contextvars as structlog_context
 
 from .capture import Value, tag
-from .events import EXECUTION, Execution, NodeExecution
+from .events import EXECUTION, Execution, NodeExecution, RunExecution, TaskExecution
 from .limits import tag_name
 
 _TAGS = otel_context.create_key("hamilton_otel.run_tags")
@@ -35,7 +35,7 @@ def attach(execution: Execution, log_variables: Mapping[str, Any] | None = None)
     """Make *execution* current in this thread, and *log_variables* structlog's context variables."""
     if log_variables:
         return otel_context.attach(execution.context), structlog_context.bind_contextvars(**log_variables)
-    if type(execution) is NodeExecution and execution.span is INVALID_SPAN:
+    if execution.span is INVALID_SPAN and type(execution) is NodeExecution:
         return _node.set(execution)
     return otel_context.attach(execution.context), _NONE
 
@@ -54,10 +54,22 @@ def detach(attachment: Attachment) -> None:
 def execution(context: Context | None = None) -> Execution | None:
     """Return the run, task or node to which *context* (default: the current one) belongs."""
     found = otel_context.get_value(EXECUTION, context)
+    if not isinstance(found, Execution):
+        return None
     inner = _node.get()
     if inner is not None and found is (inner.task or inner.run):
         return inner
-    return found if isinstance(found, Execution) else None
+    return _only_node_in(found) or found
+
+
+def _only_node_in(around: Execution) -> NodeExecution | None:
+    """Return the node without a span that is going on in a run or task: other threads are given only its context."""
+    if isinstance(around, NodeExecution):
+        return None
+    run = around.run if isinstance(around, TaskExecution) else around
+    nodes = list(run.open_nodes.values()) if isinstance(run, RunExecution) else []
+    inside = [node for node in nodes if node.span is INVALID_SPAN and (node.task or node.run) is around]
+    return inside[0] if len(inside) == 1 else None
 
 
 def node() -> NodeExecution | None:

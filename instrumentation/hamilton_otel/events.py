@@ -18,15 +18,15 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Span, set_span_in_context
 
-from .caching import CacheResult
 from .capture import DEFAULT, Attributes, Capture, Value
-from .dag import Dag, NodeInfo
-from .errors import Outcome
 from .guard import guard
-from .links import Targets
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # so that configure() need not load Hamilton
+    from .caching import CacheResult
+    from .dag import Dag, NodeInfo
+    from .errors import Outcome
     from .fast_spans import NodeSpans
+    from .links import Targets
 
 EXECUTION: Final = otel_context.create_key("hamilton_otel.execution")
 """Where an OpenTelemetry context holds the run, task or node that it belongs to."""
@@ -83,7 +83,8 @@ class RunExecution(Execution):
     the fast path does. ``span_numbers`` counts the tasks and nodes that were to have a span in this process; it
     ``lacks_spans`` where some have none.
     ``ended`` and ``failed`` count its nodes; ``next()`` adds one, from any thread.
-    ``durations`` holds the metric attributes of its nodes by name and outcome, as they were prepared.
+    ``open_nodes`` are those in progress. ``durations`` holds the metric attributes of its nodes by name and outcome, as
+    they were prepared.
     ``capture`` says what of it may leave the process; ``input_values`` are those of its inputs that may.
     ``resumed`` says that results of a run that failed were found in the cache; ``stores`` counts the results stored
     there, by node, once the run has ended.
@@ -104,6 +105,7 @@ class RunExecution(Execution):
     node_spans: NodeSpans | None = None
     span_numbers: Iterator[int] = field(default_factory=count)
     lacks_spans: bool = False
+    open_nodes: Mapping[Any, NodeExecution] = field(default_factory=dict)
     durations: dict[tuple[str, str], Attributes] = field(default_factory=dict)
     resumed: bool = False
     stores: Mapping[str, int] = field(default_factory=dict)

@@ -20,7 +20,9 @@ from opentelemetry.trace import Tracer as AnyTracer
 
 from . import limits, links, semconv, span_ids
 from .capture import Attributes, Value
+from .delivery.fast_exporters import PROVEN
 from .delivery.processors import SpanQueue
+from .forks import in_children
 from .settings import environment
 from .span_ids import DerivedIds
 
@@ -31,9 +33,8 @@ if TYPE_CHECKING:
     from .delivery.queue import Queue
     from .events import NodeExecution, RunExecution, TaskExecution
 
-PROVEN: Final = frozenset(("1.45.1",))
-"""Versions of the SDK with which the tests have found both paths equal."""
-
+MAX_PATH: Final = 4_096
+"""Characters of a node's source file, which nobody shortens."""
 WEIGHT: Final = 1_000
 """Bytes of memory of a span that nobody has touched."""
 
@@ -44,12 +45,20 @@ _new = object.__new__
 class FastPath:
     """Makes the spans of nodes for *tracer*, one of those that :func:`fast_path` has accepted."""
 
+    lock: threading.RLock
+
     def __init__(self, tracer: Tracer) -> None:
-        self._tracer = tracer
+        self.tracer = tracer
+        self._begin()
+        in_children(self._begin)
 
     def of(self, around: RunExecution | TaskExecution, run: RunExecution) -> NodeSpans:
         """Return what makes the spans of the nodes that a run or task begins in this process."""
-        return NodeSpans(self._tracer, around, run)
+        return NodeSpans(self, around, run)
+
+    def _begin(self) -> None:
+        """Begin with a free lock, as a forked process must."""
+        self.lock = threading.RLock()  # a signal handler may close what it has interrupted
 
 
 def fast_path(tracer: AnyTracer) -> FastPath | None:
@@ -57,8 +66,8 @@ def fast_path(tracer: AnyTracer) -> FastPath | None:
     proven = (
         SDK_VERSION in PROVEN
         and type(tracer) is Tracer
-        and isinstance(tracer.id_generator, DerivedIds)
-        and (type(tracer.sampler) is sampling.StaticSampler or _follows_parent(tracer.sampler))
+        and type(tracer.id_generator) is DerivedIds
+        and (tracer.sampler in (sampling.ALWAYS_ON, sampling.ALWAYS_OFF) or _follows_parent(tracer.sampler))
         and (environment(OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED) or "false").lower() != "true"
     )
     return FastPath(tracer) if proven and isinstance(tracer, Tracer) else None
@@ -70,7 +79,8 @@ class NodeSpans:
     ``encoded`` is for ``span_encoding.py``, which fills it.
     """
 
-    def __init__(self, tracer: Tracer, around: RunExecution | TaskExecution, run: RunExecution) -> None:
+    def __init__(self, path: FastPath, around: RunExecution | TaskExecution, run: RunExecution) -> None:
+        self.path, tracer = path, path.tracer
         self.parent = around.span.get_span_context()
         self.flags = TraceFlags(TraceFlags.SAMPLED | (self.parent.trace_flags & TraceFlags.RANDOM_TRACE_ID))
         self.attributes: Attributes = {
@@ -84,7 +94,6 @@ class NodeSpans:
         self.targets = run.targets
         self.tracer, self.resource, self.scope = tracer, tracer.resource, tracer._instrumentation_scope
         self.encoded: Any = None
-        self.lock = threading.RLock()  # a signal handler may close what it has interrupted
         self._run_id = run.id
         self.queues = _queues(tracer)
         self._serves = _has_room(tracer, run) and tracer._is_enabled() and self.parent.is_valid
@@ -141,6 +150,8 @@ class FastSpan(Span):
         spans = self.spans
         self.summary, self.cache_result = node.summary(), node.cache_result
         self.ended_at = node.started_at + node.duration
+        if self.is_full and not self._has_ended():
+            return False
         links.remember(spans.targets, self.info.name, spans.task_id, self.span_id)
         for queue in spans.queues or ():
             queue.put(self, WEIGHT)
@@ -165,13 +176,22 @@ class FastSpan(Span):
 
     def __getattr__(self, name: str) -> Any:
         """Become a span of the SDK: one of its fields is asked for."""
-        if self.is_full:
+        if name in self.__slots__ or self.is_full:  # the former in a copy that is being made
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        with self.spans.lock:
+        with self.spans.path.lock:
             if not self.is_full:
                 vars(self).update(vars(_full(self)))
                 self.is_full = True
+                if self.ended_at and self._end_time is None:  # meanwhile; see _has_ended
+                    vars(self).update(vars(_full(self)))
         return getattr(self, name)
+
+    def _has_ended(self) -> bool:
+        """Tell whether the span, which became full while it was ended, took note of that; else take its end back."""
+        with self.spans.path.lock:
+            if self._end_time is None:
+                self.ended_at = 0
+            return self._end_time is not None
 
 
 class _FullSpan(Span):
@@ -182,7 +202,8 @@ def _full(span: FastSpan) -> Span:
     spans = span.spans
     tracer = spans.tracer
     attributes: Attributes = {**span.info.attributes, **spans.attributes}
-    if span.ended_at:
+    ended_at = span.ended_at  # once: it may end meanwhile
+    if ended_at:
         attributes |= span.end_attributes()
     full = _FullSpan(
         name=span.info.span_name,
@@ -198,8 +219,8 @@ def _full(span: FastSpan) -> Span:
         instrumentation_scope=spans.scope,
     )
     full._start_time = span.started_at
-    if span.ended_at:
-        full._end_time = span.ended_at
+    if ended_at:
+        full._end_time = ended_at
         full._attributes._immutable = True  # type: ignore[union-attr]
     return full
 
@@ -217,14 +238,14 @@ def _follows_parent(sampler: sampling.Sampler) -> bool:
 
 def _samples(sampler: sampling.Sampler, parent: SpanContext) -> bool:
     if isinstance(sampler, sampling.StaticSampler):
-        return sampler._decision is sampling.Decision.RECORD_AND_SAMPLE
+        return sampler is sampling.ALWAYS_ON
     return parent.trace_flags.sampled
 
 
 def _has_room(tracer: Tracer, run: RunExecution) -> bool:
     """Tell whether the tracer's limits leave whole what a node's span holds."""
     allowed = tracer._span_limits
-    longest = max(run.capture.policy.max_text, limits.MAX_NAME)
+    longest = max(run.capture.policy.max_text + 100, MAX_PATH)  # shorten() says how much it left out
     return (
         (allowed.max_span_attribute_length is None or allowed.max_span_attribute_length >= longest)
         and (allowed.max_span_attributes is None or allowed.max_span_attributes >= limits.MAX_ATTRIBUTES)

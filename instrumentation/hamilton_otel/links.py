@@ -48,6 +48,8 @@ def of_node(
 def as_links(targets: Sequence[Target], within: SpanContext) -> list[Link]:
     """Return *targets* as links, in the trace of *within*."""
     return [
-        Link(SpanContext(within.trace_id, target, False, within.trace_flags)) if isinstance(target, int) else target
+        Link(SpanContext(within.trace_id, target, False, within.trace_flags, within.trace_state))
+        if isinstance(target, int)
+        else target
         for target in targets
     ]

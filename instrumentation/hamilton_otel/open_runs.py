@@ -42,7 +42,8 @@ class OpenRun:
     """A run in progress. ``context`` is that of its tasks and nodes.
 
     ``handled`` is the exception that the caller was handling when the run started, which is not the run's own.
-    ``log_variables`` are structlog's context variables of the caller. An ``adopted`` run belongs to another process.
+    ``log_variables`` are structlog's context variables of the caller, which other threads lack.
+    An ``adopted`` run belongs to another process.
     ``delegates`` and ``swallows`` say of the run's other adapters what ``stand_ins.py`` is for.
     """
 
@@ -63,10 +64,7 @@ class OpenRun:
 
     def __post_init__(self) -> None:
         self.context = self.run.context
-
-    def log_variables_in(self, thread: int) -> Mapping[str, Any] | None:
-        """Return the variables that *thread* lacks: none where it is the caller's."""
-        return None if thread == self.thread else self.log_variables
+        self.run.open_nodes = self.nodes
 
 
 class OpenRuns:

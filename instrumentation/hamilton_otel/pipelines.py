@@ -16,7 +16,7 @@ from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader, MetricsData
 from opentelemetry.sdk.trace import ReadableSpan
 
-from . import local_store
+from . import local_store, span_json
 from .delivery import lines
 from .delivery.answers import Watch
 from .delivery.endpoint import Endpoint, endpoint_of
@@ -60,7 +60,7 @@ class Pipelines:
 
     def of_spans(self, name: str) -> Queue[ReadableSpan]:
         """Return a new queue of spans to the exporter *name*; raises SettingsError where it is not installed."""
-        return self._queue("traces", name, lines.of_spans, "BSP")
+        return self._queue("traces", name, span_json.encode, "BSP")
 
     def of_logs(self, name: str) -> Queue[ReadableLogRecord]:
         """Return a new queue of log records to the exporter *name*; raises SettingsError where it is not installed."""

@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 
 from hamilton.node import NodeType
 from opentelemetry import context as otel_context
-from opentelemetry.trace import INVALID_SPAN
+from opentelemetry.trace import INVALID_SPAN, get_current_span
 from structlog.contextvars import get_contextvars
 
 from . import abandoned, capture, current, errors, limits, propagation, stand_ins
@@ -173,7 +173,7 @@ class Recorder:
         )
         run.sinks.tell("task_started", task)
         thread = threading.get_ident()
-        attachment = current.attach(task, open_run.log_variables_in(thread))
+        attachment = current.attach(task, None if thread == open_run.thread else open_run.log_variables)
         open_run.tasks[task_id] = OpenTask(task, attachment, thread)
 
     def task_finished(self, run_id: str, task_id: str, error: BaseException | None) -> None:
@@ -241,7 +241,10 @@ class Recorder:
                     guard.swallow("node_started", broken)
         else:
             execution.span = placeholder
-        execution.attachment = current.attach(execution, open_run.log_variables_in(execution.thread))
+        if execution.thread == open_run.thread:
+            execution.attachment = current.attach(execution)
+        else:
+            execution.attachment = current.attach(execution, open_run.log_variables)
         open_run.nodes[task_id, id(node)] = execution
 
     def node_finished(
@@ -307,7 +310,8 @@ class Recorder:
         execution.started_at, execution.clock = time_ns(), perf_counter_ns()
         open_run.run.sinks.tell("node_started", execution)
         if isinstance(placeholder, DeferredSpan):
-            placeholder.resolve(execution.span)
+            own = execution.span is not INVALID_SPAN
+            placeholder.resolve(execution.span if own else get_current_span(execution.around))
 
     def carry(self) -> list[CarriedRun]:
         """Return the runs as another process needs them: those in progress, and those that came from elsewhere."""
@@ -380,14 +384,14 @@ class Recorder:
         if type(node.span) is DeferredSpan:
             return  # the async driver never came to its body
         run = open_run.run
-        error = error or node.caught
         node.duration = clock - node.clock
-        if error is not None:
-            node.error, node.outcome = error, errors.outcome_of(error)
-        elif node.future is not None and _is_cancelling(node.future):
-            node.outcome = "cancelled"
+        node.error = error = error or node.caught
         if outcome is not None:
             node.outcome = outcome
+        elif error is not None:
+            node.outcome = errors.outcome_of(error)
+        elif node.future is not None and _is_cancelling(node.future):
+            node.outcome = "cancelled"
         next(run.ended)
         if node.outcome == "success":
             node.result = result

@@ -23,7 +23,7 @@ from .logs import log_sink
 from .metrics import MetricsSink
 from .tracing import TracingSink
 
-_Providers = tuple[TracerProvider | None, MeterProvider | None, LoggerProvider | None]
+_Providers = tuple[TracerProvider, MeterProvider, LoggerProvider]
 _ABSENT = (ProxyTracerProvider, NoOpTracerProvider, _ProxyMeterProvider, NoOpMeterProvider, ProxyLoggerProvider)
 
 _P = TypeVar("_P")
@@ -42,10 +42,10 @@ def sinks_for(
     A provider that is None is taken from OpenTelemetry's globals.
     """
     providers.ensure_process()
-    chosen: _Providers = (
-        _present(tracer_provider or trace.get_tracer_provider()),
-        _present(meter_provider or metrics.get_meter_provider()),
-        _present(logger_provider or get_logger_provider()),
+    chosen = (
+        tracer_provider or trace.get_tracer_provider(),
+        meter_provider or metrics.get_meter_provider(),
+        logger_provider or get_logger_provider(),
     )
     sinks = _known.get(chosen)
     if sinks is None:
@@ -64,7 +64,7 @@ def forget(*unused: object) -> None:
 
 
 def _build(chosen: _Providers) -> Sinks:
-    tracer_provider, meter_provider, logger_provider = chosen
+    tracer_provider, meter_provider, logger_provider = _present(chosen[0]), _present(chosen[1]), _present(chosen[2])
     settings = providers.settings_in_force()
     sinks: list[Sink] = []
     if tracer_provider is not None:

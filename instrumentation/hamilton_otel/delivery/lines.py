@@ -1,6 +1,7 @@
-"""Turns spans, log records and metrics into lines of OTLP JSON, and counts what a line holds.
+"""Turns log records and metrics into lines of OTLP JSON, and counts what a line holds.
 
-A line is one export request, as OpenTelemetry's file exporter writes it. Not for where lines are kept (``spool.py``).
+A line is one export request, as OpenTelemetry's file exporter writes it. Not for spans (``span_json.py``) nor for
+where lines are kept (``spool.py``).
 """
 
 from __future__ import annotations
@@ -12,10 +13,8 @@ from typing import Any, Final
 
 from opentelemetry.exporter.otlp.json.common._log_encoder import encode_logs
 from opentelemetry.exporter.otlp.json.common.metrics_encoder import encode_metrics
-from opentelemetry.exporter.otlp.json.common.trace_encoder import encode_spans
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricsData
-from opentelemetry.sdk.trace import ReadableSpan
 
 _LISTS: Final = {
     "traces": ("resourceSpans", "scopeSpans", "spans"),
@@ -23,11 +22,6 @@ _LISTS: Final = {
     "metrics": ("resourceMetrics", "scopeMetrics", "metrics"),
 }
 _KINDS: Final = ("sum", "gauge", "histogram", "exponentialHistogram", "summary")
-
-
-def of_spans(batch: Sequence[ReadableSpan]) -> bytes:
-    """Return *batch* as a line."""
-    return _line(encode_spans(batch).to_dict())
 
 
 def of_logs(batch: Sequence[ReadableLogRecord]) -> bytes:
