@@ -18,6 +18,7 @@ from .capture import Capture, Value, shorten, tag
 from .dag import NodeInfo, describe_node
 from .events import Sinks
 from .guard import guard
+from .open_runs import OpenRun
 from .recorder import Recorder
 from .settings import CapturePolicy, SettingsError
 from .sinks import sinks_for
@@ -140,6 +141,15 @@ class TelemetryAdapter(
     def _policy(self) -> Capture:
         return policy_of(self.capture)
 
+    def _stands_in(self, open_run: OpenRun, node: Node) -> bool:
+        """Stand in for the function of *node*, whose fate another adapter hides; return whether it is recorded so."""
+        if open_run.delegates:
+            stand_ins.delegate(node, self, open_run.run.id, describe_node(node, open_run.run.capture))
+            return True
+        if node.node_role is not NodeType.EXPAND:
+            stand_ins.watch(node)
+        return False
+
     def execute(self, run_id: str, info: NodeInfo, function: Callable[..., Any], inputs: Mapping[str, Any]) -> Any:
         """Call a node's function inside its span, for an adapter that has it called after the hooks."""
         return self.recorder.execute(run_id, info, function, inputs)
@@ -217,11 +227,8 @@ class TelemetryAdapter(
             open_run = self._open.get(run_id) or self.recorder.find(run_id)
             if open_run is None:
                 return
-            if open_run.delegates:
-                stand_ins.delegate(node_, self, run_id, describe_node(node_, open_run.run.capture))
+            if open_run.hides and self._stands_in(open_run, node_):
                 return
-            if open_run.swallows and node_.node_role is not NodeType.EXPAND:
-                stand_ins.watch(node_)
             self.recorder.node_started(open_run, node_, kwargs, task_id)
         except Exception as error:
             guard.swallow("pre_node_execute", error)

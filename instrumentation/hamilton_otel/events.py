@@ -173,8 +173,10 @@ class NodeExecution(Execution):
 
     def forget(self) -> None:
         """Let go of what may hold the user's data, once the end was told."""
-        self.error = self.caught = self.result = None
         self.inputs = _NOTHING
+        self.result = None
+        if self.error is not None:
+            self.error = self.caught = None
 
 
 class Sink:

@@ -74,10 +74,7 @@ def fast_path(tracer: AnyTracer) -> FastPath | None:
 
 
 class NodeSpans:
-    """Makes the spans of nodes in one run or task: what they have in common.
-
-    ``encoded`` is for ``span_encoding.py``, which fills it.
-    """
+    """Makes the spans of nodes in one run or task: what they have in common."""
 
     def __init__(self, path: FastPath, around: RunExecution | TaskExecution, run: RunExecution) -> None:
         self.path, tracer = path, path.tracer
@@ -93,7 +90,6 @@ class NodeSpans:
             self.attributes[semconv.TASK_ID] = self.task_id
         self.targets = run.targets
         self.tracer, self.resource, self.scope = tracer, tracer.resource, tracer._instrumentation_scope
-        self.encoded: Any = None
         self._run_id = run.id
         self.queues = _queues(tracer)
         self._serves = _has_room(tracer, run) and tracer._is_enabled() and self.parent.is_valid

@@ -44,7 +44,8 @@ class OpenRun:
     ``handled`` is the exception that the caller was handling when the run started, which is not the run's own.
     ``log_variables`` are structlog's context variables of the caller, which other threads lack.
     An ``adopted`` run belongs to another process.
-    ``delegates`` and ``swallows`` say of the run's other adapters what ``stand_ins.py`` is for.
+    ``delegates`` and ``swallows`` say of the run's other adapters what ``stand_ins.py`` is for, ``hides`` that either
+    does.
     """
 
     run: RunExecution
@@ -60,10 +61,12 @@ class OpenRun:
     expanding: dict[str, str] = field(default_factory=dict)
     tasks: dict[str, OpenTask] = field(default_factory=dict)
     nodes: dict[NodeKey, NodeExecution] = field(default_factory=dict)
+    hides: bool = field(init=False)
     context: Context = field(init=False)
 
     def __post_init__(self) -> None:
         self.context = self.run.context
+        self.hides = self.delegates or self.swallows
         self.run.open_nodes = self.nodes
 
 

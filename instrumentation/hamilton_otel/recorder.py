@@ -385,11 +385,12 @@ class Recorder:
             return  # the async driver never came to its body
         run = open_run.run
         node.duration = clock - node.clock
-        node.error = error = error or node.caught
-        if outcome is not None:
+        error = error or node.caught
+        if error is not None:
+            node.error = error
+            node.outcome = outcome or errors.outcome_of(error)
+        elif outcome is not None:
             node.outcome = outcome
-        elif error is not None:
-            node.outcome = errors.outcome_of(error)
         elif node.future is not None and _is_cancelling(node.future):
             node.outcome = "cancelled"
         next(run.ended)

@@ -46,7 +46,7 @@ def encode(spans: Sequence[ReadableSpan]) -> bytes:
 def _span(span: FastSpan) -> bytes:
     """Return *span* as a field of ``ScopeSpans``."""
     spans = span.spans
-    shared: _Shared = spans.encoded or _share(spans)
+    shared = _shared.get(spans) or _share(spans)
     variable = _SPAN_ID_AND_TIMES.pack(
         0x12, 8, span.span_id.to_bytes(8, "big"), 0x39, span.started_at, 0x41, span.ended_at
     )
@@ -69,12 +69,12 @@ class _Shared:
 
 
 _PLACE: Final = b"\x00span-id"
+_shared: WeakKeyDictionary[NodeSpans, _Shared] = WeakKeyDictionary()
 _nodes: WeakKeyDictionary[NodeInfo, bytes] = WeakKeyDictionary()
 
 
 def _share(spans: NodeSpans) -> _Shared:
-    spans.encoded = shared = _Shared(spans)
-    return shared
+    return _shared.setdefault(spans, _Shared(spans))
 
 
 def _node(info: NodeInfo) -> bytes:
