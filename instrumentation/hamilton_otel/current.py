@@ -23,28 +23,24 @@ from .limits import tag_name
 _TAGS = otel_context.create_key("hamilton_otel.run_tags")
 
 
-Attachment = Token[Any] | tuple[Token[Context], Mapping[str, Token[Any]]]
+Attachment = tuple[Token[Context], Mapping[str, Token[Any]]]
 """What :func:`attach` has made current, for :func:`detach`."""
 
 _NONE: Final[Mapping[str, Token[Any]]] = {}
 _node: ContextVar[NodeExecution | None] = ContextVar("hamilton_otel.node", default=None)
-"""A node without a span of its own: for nobody else's sake need its context differ from that around it."""
+
+enter_node, leave_node = _node.set, _node.reset
+"""Make a node current that has no span: for nobody else's sake need its context differ from that around it."""
 
 
 def attach(execution: Execution, log_variables: Mapping[str, Any] | None = None) -> Attachment:
     """Make *execution* current in this thread, and *log_variables* structlog's context variables."""
-    if log_variables:
-        return otel_context.attach(execution.context), structlog_context.bind_contextvars(**log_variables)
-    if execution.span is INVALID_SPAN and type(execution) is NodeExecution:
-        return _node.set(execution)
-    return otel_context.attach(execution.context), _NONE
+    log_tokens = structlog_context.bind_contextvars(**log_variables) if log_variables else _NONE
+    return otel_context.attach(execution.context), log_tokens
 
 
 def detach(attachment: Attachment) -> None:
     """Restore what was current before; for the thread (or task) that attached."""
-    if type(attachment) is Token:
-        _node.reset(attachment)
-        return
     token, log_tokens = attachment
     otel_context.detach(token)
     if log_tokens:

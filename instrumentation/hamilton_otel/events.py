@@ -83,8 +83,8 @@ class RunExecution(Execution):
     the fast path does. ``span_numbers`` counts the tasks and nodes that were to have a span in this process; it
     ``lacks_spans`` where some have none.
     ``ended`` and ``failed`` count its nodes; ``next()`` adds one, from any thread.
-    ``open_nodes`` are those in progress. ``durations`` holds the metric attributes of its nodes by name and outcome, as
-    they were prepared.
+    ``open_nodes`` are those in progress. ``durations`` holds the metric attributes of its nodes that succeed, by
+    name.
     ``capture`` says what of it may leave the process; ``input_values`` are those of its inputs that may.
     ``resumed`` says that results of a run that failed were found in the cache; ``stores`` counts the results stored
     there, by node, once the run has ended.
@@ -106,7 +106,7 @@ class RunExecution(Execution):
     span_numbers: Iterator[int] = field(default_factory=count)
     lacks_spans: bool = False
     open_nodes: Mapping[Any, NodeExecution] = field(default_factory=dict)
-    durations: dict[tuple[str, str], Attributes] = field(default_factory=dict)
+    durations: dict[str, Attributes] = field(default_factory=dict)
     resumed: bool = False
     stores: Mapping[str, int] = field(default_factory=dict)
 
@@ -170,13 +170,6 @@ class NodeExecution(Execution):
         except Exception as error:
             guard.swallow("result summary", error)
             return _NOTHING
-
-    def forget(self) -> None:
-        """Let go of what may hold the user's data, once the end was told."""
-        self.inputs = _NOTHING
-        self.result = None
-        if self.error is not None:
-            self.error = self.caught = None
 
 
 class Sink:

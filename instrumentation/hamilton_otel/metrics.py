@@ -55,7 +55,7 @@ class MetricsSink(Sink):
             InProgress(heartbeat, Cardinality(metric, cardinality_limit))
             for metric in (semconv.RUN_ACTIVE, semconv.TASK_ACTIVE, semconv.TASK_PENDING)
         )
-        self._prepared: dict[tuple[str, Value | None], dict[tuple[str, str], Attributes]] = {}
+        self._prepared: dict[tuple[str, Value | None], dict[str, Attributes]] = {}
         self._observe(meter, semconv.RUN_ACTIVE, self._active.counts)
         self._observe(meter, semconv.RUN_OLDEST_START, self._active.oldest)
         self._observe(meter, semconv.TASK_ACTIVE, self._tasks.counts)
@@ -115,8 +115,8 @@ class MetricsSink(Sink):
 
     def node_finished(self, node: NodeExecution) -> None:
         """Note the duration, and count what the cache did."""
-        attributes = node.run.durations.get((node.info.name, node.outcome)) or self._prepare(node)
-        self._durations.add(node.duration / 1e9, attributes, node.span)
+        prepared = node.run.durations.get(node.info.name) if node.outcome == "success" else None
+        self._durations.add(node.duration / 1e9, prepared or self._prepare(node), node.span)
         if node.cache_result is not None:
             named = {**_run_attributes(node.run), semconv.NODE_NAME: node.info.name}
             self._cache_lookups.measure(1, {**named, semconv.CACHE_RESULT: node.cache_result}, node.context)
@@ -140,8 +140,8 @@ class MetricsSink(Sink):
         attributes = self._node_durations.admitted(
             {**_run_attributes(node.run), semconv.NODE_NAME: node.info.name, semconv.OUTCOME: node.outcome}
         )
-        if attributes is not _OVERFLOW:
-            node.run.durations[node.info.name, node.outcome] = attributes
+        if attributes is not _OVERFLOW and node.outcome == "success":
+            node.run.durations[node.info.name] = attributes
         return attributes
 
     def _observe(self, meter: Meter, metric: Metric, observe: Callable[[], Iterable[Observation]]) -> None:

@@ -10,8 +10,9 @@ import sys
 import threading
 from asyncio import Future, Task
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import Token
 from time import perf_counter_ns, time_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 from hamilton.node import NodeType
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from hamilton.node import Node
 
 MAX_CARRIED = 20
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class Recorder:
@@ -241,10 +243,12 @@ class Recorder:
                     guard.swallow("node_started", broken)
         else:
             execution.span = placeholder
-        if execution.thread == open_run.thread:
-            execution.attachment = current.attach(execution)
-        else:
+        if execution.thread != open_run.thread:
             execution.attachment = current.attach(execution, open_run.log_variables)
+        elif execution.span is INVALID_SPAN:
+            execution.attachment = current.enter_node(execution)
+        else:
+            execution.attachment = current.attach(execution)
         open_run.nodes[task_id, id(node)] = execution
 
     def node_finished(
@@ -379,8 +383,12 @@ class Recorder:
         result: Any,
         outcome: errors.Outcome | None = None,
     ) -> None:
-        if node.attachment is not None and node.thread == threading.get_ident():
-            current.detach(node.attachment)
+        attachment = node.attachment
+        if attachment is not None and node.thread == threading.get_ident():
+            if type(attachment) is Token:
+                current.leave_node(attachment)
+            else:
+                current.detach(attachment)
         if type(node.span) is DeferredSpan:
             return  # the async driver never came to its body
         run = open_run.run
@@ -406,7 +414,9 @@ class Recorder:
                 hear(node)
             except Exception as broken:
                 guard.swallow("node_finished", broken)
-        node.forget()
+        node.inputs, node.result = _NOTHING, None
+        if error is not None:
+            node.error = node.caught = None
 
     def _look_up(self, cache: RunCache, node: NodeExecution) -> None:
         run, name, task_id = node.run, node.node.name, node.task.id if node.task else None
