@@ -9,10 +9,10 @@ export UV_FROZEN := 1
 export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-stack chaos soak stack up down lint format docs
+.PHONY: help setup demo test test-stack chaos soak bench bench-prometheus bench-collector stack up down lint format docs
 
 help:  ## Show the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .uv/bin/uv:
 	@python3 -m venv .uv && .uv/bin/pip install --quiet --disable-pip-version-check uv
@@ -35,6 +35,16 @@ test-stack: setup  ## Tests against the real servers; builds them when they are 
 
 soak: setup  ## A million nodes with every signal on; fails where memory grows; minutes
 	@$(UV) run --no-sync python -m benchmarks.soak
+
+bench: GROUPS := --group bench
+bench: setup  ## What telemetry costs a node, as ratios, and whether bounds hold; a quarter of an hour
+	@$(UV) run --no-sync python -m benchmarks.nodes
+
+bench-prometheus: setup  ## Prometheus with 200 DAGs of 100 nodes: series, memory, time of every query; half an hour
+	@$(UV) run --no-sync python -m benchmarks.prometheus
+
+bench-collector: setup  ## How much the Collector takes on one core, and what its settings cost; minutes
+	@$(UV) run --no-sync python -m benchmarks.collector
 
 chaos: setup  ## Kill the real servers again and again under load and look whether anything is lost; minutes
 	$(UV) run --no-sync python -m stack build

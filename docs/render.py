@@ -1,8 +1,10 @@
-"""Writes what the README shows from the code: the tables of names (`semconv.py`) and the picture of a run.
+"""Writes what the README shows from elsewhere: the tables of names (`semconv.py`), the figures of `make bench`, and the
+picture of a run.
 
-`make docs` writes; the tests call `tables()` and compare.
+`make docs` writes; the tests write the tables into a copy and compare.
 """
 
+import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -10,8 +12,23 @@ from pathlib import Path
 
 from hamilton_otel import semconv
 
-README = Path(__file__).resolve().parents[1] / "README.md"
-BEGIN, END = "<!-- schema: written by make docs -->", "<!-- end of schema -->"
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+FIGURES = ROOT / "benchmarks" / "results" / "nodes.json"
+COSTS = {
+    "thread": "every signal, in the thread that executes, against one bare span of OpenTelemetry's SDK a node",
+    "process": "the same for the whole process, with encoding and export",
+    "OpenTelemetryTracer": "Hamilton's own `OpenTelemetryTracer` (spans alone) against every signal of ours",
+    "HamiltonTracker": "`HamiltonTracker` against every signal of ours",
+    "DDOGTracer": "Hamilton's `DDOGTracer` against every signal of ours",
+    "sampled out": "trace not sampled, metrics exact, against one bare span",
+    "disabled": "`OTEL_SDK_DISABLED=true`: a run against one with an adapter of empty hooks",
+    "public thread": "where the fast path cannot serve (below), against one bare span",
+    "lost": "spans lost of a million, at full speed",
+    "flights": "the flights demo through the Collector, against none, wall time",
+    "import": "`import hamilton_otel` against importing the SDK and its OTLP exporter",
+}
+"""Figures that the README shows, and what they compare."""
 
 
 def tables() -> str:
@@ -44,11 +61,25 @@ def tables() -> str:
     )
 
 
+def costs() -> str:
+    """Return the table of the latest figures of `make bench`."""
+    figures = json.loads(FIGURES.read_text())["figures"]
+    rows = [
+        (meaning, f"{figures[name]['value']:,.3g}" if figures[name]["value"] else "0")
+        for name, meaning in COSTS.items()
+        if name in figures
+    ]
+    return _table(("what", "ratio"), rows)
+
+
 def readme_with_tables(text: str) -> str:
-    """Return the README's *text* with its schema section written anew."""
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    return f"{before}{BEGIN}\n\n{tables()}\n\n{END}{after}"
+    """Return the README's *text* with its tables written anew."""
+    for name, table in (("schema", tables()), ("costs", costs())):
+        begin, end = f"<!-- {name}: written by make docs -->", f"<!-- end of {name} -->"
+        before, rest = text.split(begin)
+        _, after = rest.split(end)
+        text = f"{before}{begin}\n\n{table}\n\n{end}{after}"
+    return text
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 from hamilton import driver
 from hamilton_otel import TelemetryAdapter
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 from typer.testing import CliRunner
 
 from benchmarks.nodes import __main__ as commands
@@ -19,6 +22,7 @@ from benchmarks.nodes.figures import Bound, Figure, figures
 from benchmarks.nodes.graphs import SHAPES, Graph
 from benchmarks.nodes.peers import NotInstalled, hamilton_tracker
 from benchmarks.nodes.plan import Plan
+from benchmarks.nodes.receiver import receiving
 from benchmarks.nodes.run import Found, carry_out
 from benchmarks.nodes.variants import Subject
 
@@ -168,6 +172,25 @@ def test_the_empty_hooks_are_those_of_ours() -> None:
         return {kind for kind in adapter.__mro__ if kind.__module__ == "hamilton.lifecycle.base"}
 
     assert hooks(NoOp) == hooks(TelemetryAdapter)
+
+
+def test_the_receiver_counts_each_span_once() -> None:
+    """Spans are counted by path, from an exporter as from the spool; what cannot be read is counted as well."""
+    span = Span(span_id=bytes(range(8)))
+    request = ExportTraceServiceRequest(resource_spans=[ResourceSpans(scope_spans=[ScopeSpans(spans=[span])])])
+    line = {"resourceSpans": [{"scopeSpans": [{"spans": [{"spanId": name * 16} for name in "ab"]}]}]}
+    with receiving() as receiver:
+        for _ in range(2):
+            _post(f"{receiver.url}/floor/v1/traces", request.SerializeToString(), "application/x-protobuf")
+        _post(f"{receiver.url}/ours/v1/traces", json.dumps(line).encode(), "application/json")
+        _post(f"{receiver.url}/ours/v1/traces", b"\x0a\xff", "application/x-protobuf")
+        _post(f"{receiver.url}/ours/v1/metrics", b"", "application/x-protobuf")
+        assert receiver.spans() == {"floor": 1, "ours": 2, "unreadable": 1}
+
+
+def _post(url: str, body: bytes, kind: str) -> None:
+    with urlopen(Request(url, body, {"Content-Type": kind})) as answer:
+        assert answer.status == 200
 
 
 @pytest.mark.parametrize("shape", SHAPES)

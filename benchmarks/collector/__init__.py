@@ -1,0 +1,1 @@
+"""How much telemetry the Collector takes on one core: `python -m benchmarks.collector`."""

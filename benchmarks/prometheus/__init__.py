@@ -1,0 +1,1 @@
+"""How Prometheus bears many DAGs: series, memory, disk, and the time of every rule and panel; not exactness."""
