@@ -1,5 +1,4 @@
-"""Writes what the README shows from elsewhere: the tables of names (`semconv.py`), the figures of `make bench`, and the
-picture of a run.
+"""Writes the README's tables of names (`semconv.py`) and of the figures of `make bench`, and the picture of a run.
 
 `make docs` writes; the tests write the tables into a copy and compare.
 """
@@ -69,7 +68,7 @@ def costs() -> str:
         for name, meaning in COSTS.items()
         if name in figures
     ]
-    return _table(("what", "ratio"), rows)
+    return _table(("what", "figure"), rows)
 
 
 def readme_with_tables(text: str) -> str:
