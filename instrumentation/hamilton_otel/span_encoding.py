@@ -2,17 +2,15 @@
 
 Protocol Buffers allow a message to be put together from parts: encoded messages that follow each other are merged
 (https://protobuf.dev/programming-guides/encoding/). The parts come from OpenTelemetry's own encoder, which also encodes
-all other spans. Not for JSON (``delivery/lines.py``) nor for sending.
+all other spans. Not for JSON (``span_json.py``) nor for sending.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import groupby
 from struct import Struct
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -25,19 +23,17 @@ from .capture import Value
 from .dag import NodeInfo
 from .fast_spans import FastSpan, NodeSpans
 from .links import Target
+from .span_parts import once, parted, span_of, span_with
 
 _SPAN_ID_AND_TIMES: Final = Struct("<BB8sBQBQ")
 """Fields 2, 7 and 8 of a span, each behind its tag."""
-_NOBODY: Final = SpanContext(1, 1, is_remote=False)
-_NOWHERE: Final = Resource.get_empty()
 
 
 def encode(spans: Sequence[ReadableSpan]) -> bytes:
     """Return *spans* as an encoded ``ExportTraceServiceRequest``."""
-    fast = [span for span in spans if type(span) is FastSpan]
-    others = [span for span in spans if type(span) is not FastSpan]
+    others, fast = parted(spans)
     parts = [encode_spans(others).SerializePartialToString()] if others else []
-    for (resource, scope), some in groupby(fast, lambda span: (span.spans.resource, span.spans.scope)):
+    for (resource, scope), some in fast:
         before, inside = _origin(resource, scope)
         parts.append(_field(1, before + _field(2, inside + b"".join(map(_span, some)))))
     return b"".join(parts)
@@ -46,7 +42,7 @@ def encode(spans: Sequence[ReadableSpan]) -> bytes:
 def _span(span: FastSpan) -> bytes:
     """Return *span* as a field of ``ScopeSpans``."""
     spans = span.spans
-    shared = _shared.get(spans) or _share(spans)
+    shared = _shared(spans)
     variable = _SPAN_ID_AND_TIMES.pack(
         0x12, 8, span.span_id.to_bytes(8, "big"), 0x39, span.started_at, 0x41, span.ended_at
     )
@@ -64,25 +60,18 @@ class _Shared:
         self._links = [_link(spans.parent.trace_id, is_remote) for is_remote in (False, True)]
 
     def link(self, target: Target) -> bytes:
-        span_id, is_remote = (target, False) if isinstance(target, int) else _span_of(target)
+        span_id, is_remote = span_of(target)
         return self._links[is_remote].replace(_PLACE, span_id.to_bytes(8, "big"))
 
 
 _PLACE: Final = b"\x00span-id"
-_shared: WeakKeyDictionary[NodeSpans, _Shared] = WeakKeyDictionary()
-_nodes: WeakKeyDictionary[NodeInfo, bytes] = WeakKeyDictionary()
+_shared = once(_Shared)
 
 
-def _share(spans: NodeSpans) -> _Shared:
-    return _shared.setdefault(spans, _Shared(spans))
-
-
+@once
 def _node(info: NodeInfo) -> bytes:
-    known = _nodes.get(info)
-    if known is None:
-        made = _encoded(name=info.span_name, attributes=info.attributes)
-        known = _nodes[info] = _part(made, "name", "kind", "attributes", "status")
-    return known
+    made = _encoded(name=info.span_name, attributes=info.attributes)
+    return _part(made, "name", "kind", "attributes", "status")
 
 
 @lru_cache(1_000)
@@ -93,10 +82,6 @@ def _attributes(items: tuple[tuple[str, Value], ...]) -> bytes:
 def _link(trace_id: int, is_remote: bool) -> bytes:
     target = SpanContext(trace_id, int.from_bytes(_PLACE, "big"), is_remote)
     return _part(_encoded(links=[Link(target)]), "links")
-
-
-def _span_of(link: Link) -> tuple[int, bool]:
-    return link.context.span_id, link.context.is_remote
 
 
 @lru_cache(10)
@@ -115,7 +100,7 @@ def _encoded(**fields: Any) -> Any:
 
 
 def _request(**fields: Any) -> Any:
-    return encode_spans([ReadableSpan(**{"name": "", "context": _NOBODY, "resource": _NOWHERE, **fields})])
+    return encode_spans([span_with(**fields)])
 
 
 def _part(span: Any, *fields: str) -> bytes:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from itertools import groupby
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 from opentelemetry.exporter.otlp.json.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
@@ -22,18 +20,17 @@ from opentelemetry.trace import Link, SpanContext
 from .capture import Value
 from .dag import NodeInfo
 from .fast_spans import FastSpan, NodeSpans
+from .links import Target
+from .span_parts import once, parted, span_of, span_with
 
-_NOBODY: Final = SpanContext(1, 1, is_remote=False)
-_NOWHERE: Final = Resource.get_empty()
 _PLACE: Final = "spans"
 
 
 def encode(spans: Sequence[ReadableSpan]) -> bytes:
     """Return *spans* as an ``ExportTraceServiceRequest`` on one line, with its end."""
-    others = [span for span in spans if type(span) is not FastSpan]
+    others, fast = parted(spans)
     found = [_text(some) for some in encode_spans(others).to_dict()["resourceSpans"]] if others else []
-    fast = (span for span in spans if type(span) is FastSpan)
-    for (resource, scope), some in groupby(fast, lambda span: (span.spans.resource, span.spans.scope)):
+    for (resource, scope), some in fast:
         before, after = _around(resource, scope)
         found.append(before + ",".join(map(_span, some)) + after)
     return f'{{"resourceSpans":[{",".join(found)}]}}\n'.encode()
@@ -41,7 +38,7 @@ def encode(spans: Sequence[ReadableSpan]) -> bytes:
 
 def _span(span: FastSpan) -> str:
     spans = span.spans
-    shared = _shared.get(spans) or _share(spans)
+    shared = _shared(spans)
     fields, attributes = _node(span.info)
     ending = _attributes(tuple(span.end_attributes().items()))
     targets = spans.targets_of(span.info)
@@ -49,7 +46,7 @@ def _span(span: FastSpan) -> str:
     return (
         f'{{{shared.fields},"spanId":"{span.span_id:016x}",{fields},'
         f'"startTimeUnixNano":"{span.started_at}","endTimeUnixNano":"{span.ended_at}",'
-        f'"attributes":[{attributes},{shared.attributes},{ending}]{links}}}'
+        f'"attributes":[{",".join(filter(None, (attributes, shared.attributes, ending)))}]{links}}}'
     )
 
 
@@ -59,38 +56,30 @@ class _Shared:
     def __init__(self, spans: NodeSpans) -> None:
         made = _encoded(context=spans.context_of(1), parent=spans.parent, attributes=spans.attributes)
         self.fields = _part(made, "traceId", "traceState", "parentSpanId", "flags")
-        self.attributes = _text(made["attributes"])[1:-1]
+        self.attributes = _attributes_in(made)
         self._links = [
             _part(_encoded(links=[Link(SpanContext(spans.parent.trace_id, 1, remote))])["links"][0], "traceId", "flags")
             for remote in (False, True)
         ]
 
-    def link(self, target: int | Link) -> str:
-        if isinstance(target, int):
-            return f'{{{self._links[False]},"spanId":"{target:016x}"}}'
-        return f'{{{self._links[target.context.is_remote]},"spanId":"{target.context.span_id:016x}"}}'
+    def link(self, target: Target) -> str:
+        span_id, is_remote = span_of(target)
+        return f'{{{self._links[is_remote]},"spanId":"{span_id:016x}"}}'
 
 
-_shared: WeakKeyDictionary[NodeSpans, _Shared] = WeakKeyDictionary()
-_nodes: WeakKeyDictionary[NodeInfo, tuple[str, str]] = WeakKeyDictionary()
+_shared = once(_Shared)
 
 
-def _share(spans: NodeSpans) -> _Shared:
-    return _shared.setdefault(spans, _Shared(spans))
-
-
+@once
 def _node(info: NodeInfo) -> tuple[str, str]:
     """Return the fields and the attributes of a node's span."""
-    known = _nodes.get(info)
-    if known is None:
-        made = _encoded(name=info.span_name, attributes=info.attributes)
-        known = _nodes[info] = _part(made, "name", "kind", "status"), _text(made["attributes"])[1:-1]
-    return known
+    made = _encoded(name=info.span_name, attributes=info.attributes)
+    return _part(made, "name", "kind", "status"), _attributes_in(made)
 
 
 @lru_cache(1_000)
 def _attributes(items: tuple[tuple[str, Value], ...]) -> str:
-    return _text(_encoded(attributes=dict(items))["attributes"])[1:-1]
+    return _attributes_in(_encoded(attributes=dict(items)))
 
 
 @lru_cache(10)
@@ -108,9 +97,13 @@ def _encoded(**fields: Any) -> dict[str, Any]:
 
 
 def _origin(**fields: Any) -> dict[str, Any]:
-    span = ReadableSpan(**{"name": "", "context": _NOBODY, "resource": _NOWHERE, **fields})
-    found: dict[str, Any] = encode_spans([span]).to_dict()["resourceSpans"][0]
+    found: dict[str, Any] = encode_spans([span_with(**fields)]).to_dict()["resourceSpans"][0]
     return found
+
+
+def _attributes_in(encoded: Mapping[str, Any]) -> str:
+    """Return the attributes, without brackets."""
+    return _text(encoded.get("attributes", []))[1:-1]
 
 
 def _part(encoded: Mapping[str, Any], *fields: str) -> str:

@@ -1,5 +1,6 @@
 """What our encoding of fast spans says is what OpenTelemetry's own says of the same spans."""
 
+import json
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hamilton_otel import limits, semconv
+from hamilton_otel import limits, semconv, span_json
 from hamilton_otel.capture import DEFAULT, Capture
 from hamilton_otel.dag import Dag, NodeInfo
 from hamilton_otel.fast_spans import FastSpan, NodeSpans, fast_path
@@ -16,6 +17,7 @@ from hamilton_otel.span_encoding import encode
 from hamilton_otel.span_ids import DerivedIds
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry.exporter.otlp.json.common import trace_encoder as json_encoder
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.resources import Resource
@@ -91,10 +93,24 @@ def info_of(attributes: dict[str, Any] | None = None, dependencies: Sequence[str
     return NodeInfo(name, f"node {name}", None, "int", {}, False, tuple(dependencies), attributes or {})
 
 
+def sorted_json(found: Any) -> Any:
+    """Return *found* with its attributes in order."""
+    if isinstance(found, list):
+        return [sorted_json(item) for item in found]
+    if not isinstance(found, dict):
+        return found
+    ordered = {key: sorted_json(value) for key, value in found.items()}
+    if "attributes" in ordered:
+        ordered["attributes"].sort(key=lambda item: item["key"])
+    return ordered
+
+
 def assert_equal(spans: Sequence[FastSpan]) -> None:
     """Compare what both say, message by message; OpenTelemetry's comes last, because it touches the spans."""
     ours = ExportTraceServiceRequest.FromString(encode(spans))
+    ours_in_json = json.loads(span_json.encode(spans))
     assert not any(span.is_full for span in spans)
+    assert sorted_json(ours_in_json) == sorted_json(json.loads(json.dumps(json_encoder.encode_spans(spans).to_dict())))
     theirs = encode_spans(spans)
     for request in (ours, theirs):
         for found in [found for r in request.resource_spans for s in r.scope_spans for found in s.spans]:
