@@ -9,7 +9,7 @@ export UV_FROZEN := 1
 export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-stack chaos soak bench bench-prometheus bench-collector stack up down lint format docs
+.PHONY: help setup demo test test-stack chaos soak bench bench-check bench-prometheus bench-collector stack up down lint format docs
 
 help:  ## Show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ soak: setup  ## A million nodes with every signal on; fails where memory grows; 
 bench: GROUPS := --group bench
 bench: setup  ## What telemetry costs a node, as ratios, and whether bounds hold; a quarter of an hour
 	@$(UV) run --no-sync python -m benchmarks.nodes
+
+bench-check: setup  ## Whether a node still costs what was committed; fails on a clear regression; a minute
+	@$(UV) run --no-sync python -m benchmarks.nodes check
 
 bench-prometheus: setup  ## Prometheus with 200 DAGs of 100 nodes: series, memory, time of every query; half an hour
 	@$(UV) run --no-sync python -m benchmarks.prometheus

@@ -61,7 +61,8 @@ def processes(options: dict[str, Any]) -> None:
     """
     for signal in ("trace_exporter", "metric_exporter", "_log_exporter"):
         importlib.import_module(f"opentelemetry.exporter.otlp.proto.http.{signal}")
-    importlib.import_module("requests")
+    for loaded_when_needed in ("pipelines", "log_bridges", "local_store", "span_encoding", "delivery.session"):
+        importlib.import_module(f"hamilton_otel.{loaded_when_needed}")
     gc.freeze()
     module = dataflow(1)
     left, alive = options["processes"], 0
