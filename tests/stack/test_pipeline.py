@@ -1,6 +1,7 @@
 """The way through the Collector to Prometheus, Jaeger and Loki, with anybody's OpenTelemetry programs as senders."""
 
 import json
+import re
 import subprocess
 import sys
 import uuid
@@ -8,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from stack import Stack
 from tests.stack import backends
 from tests.stack.backends import eventually
+from tests.stack.servers import new_stack
 
 SENDER = Path(__file__).with_name("sender.py")
 
@@ -81,6 +84,36 @@ def test_cumulative_senders_among_deltas_are_counted_exactly(stack: Stack, name:
     )
     expect_counts(stack, name, starts=122, runs=122, nodes=1220, increase=122)
     assert backends.losses(stack) == {}
+
+
+@pytest.mark.stack
+def test_a_series_starts_before_any_scrape_that_shows_it(name: str, tmp_path: Path) -> None:
+    """Else Prometheus has no place for the zero that makes the first increase count, or puts it behind the first value.
+
+    A scrape is stamped before it is answered, so the start has to be older than the point by more than that takes.
+    """
+    overlay = tmp_path / "timestamps.yaml"
+    overlay.write_text("exporters: {prometheus/aggregated: {send_timestamps: true}}")
+    servers = new_stack(tmp_path / "stack", [str(overlay)])
+    servers.prepare()
+    collector = servers.servers["collector"]
+    # Only as protobuf, which Prometheus asks for, does the page have the starts.
+    text = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=text"
+    times = r"(?s)created_timestamp:\s+{\s+seconds:\s+(\d+)\s+nanos:\s+(\d+).*?timestamp_ms:\s+(\d+)"
+
+    def page() -> str:
+        return requests.get(servers.collector_aggregated, headers={"Accept": text}, timeout=10).text
+
+    try:
+        collector.start()
+        collector.wait_ready()
+        finish(start(servers, "runs", service=name, dag=name, flushes=1, nodes=1))
+        found = eventually(lambda: complete if len(complete := re.findall(times, page())) == 3 else [])
+    finally:
+        collector.stop()
+    ages = [int(point) - int(seconds) * 1000 - int(nanos) // 1_000_000 for seconds, nanos, point in found]
+    # Not longer, or the series of a restarted Collector would start before its last scrape.
+    assert all(50 <= age < 200 for age in ages), ages
 
 
 def test_nothing_is_counted_twice_when_the_collector_restarts(stack: Stack, name: str) -> None:
