@@ -214,7 +214,7 @@ class TelemetryAdapter(
     ) -> None:
         """Note that the task's result is known."""
         with guard("post_task_return"):
-            self.recorder.task_returned(run_id, task_id, nodes, success)
+            self.recorder.task_returned(run_id, task_id, nodes, success, result)
 
     def post_task_expand(self, *, run_id: str, task_id: str, parameters: dict[str, Any]) -> None:
         """Note the size of a parallel block."""

@@ -32,6 +32,8 @@ MAX_REMEMBERED: Final = 200
 """Characters of tags that are looked through for secrets once: every run has the same."""
 MAX_INTEGER: Final = 2**63
 """OTLP's integers have 64 bits."""
+MAX_ROWS: Final = 10**12
+"""Of more rows an object is not believed: the sum of a million such has to fit in OTLP's integers."""
 _SIZED = (list, tuple, dict, set, frozenset)
 
 
@@ -68,7 +70,7 @@ def tag(value: Any) -> Value:
         return bool(value)
     if issubclass(kind, float):
         return float.__float__(value)
-    number = _integer(value)
+    number = integer(value)
     if number is not None and abs(number) < MAX_INTEGER:
         return number
     return shorten(_text(value, f"({qualified_name(kind)}, which could not be read)"), MAX_SCANNED)
@@ -167,7 +169,7 @@ def summarize(result: Any) -> Attributes:
         summary[semconv.RESULT_ROWS] = rows
     if columns is not None:
         summary[semconv.RESULT_COLUMNS] = columns
-    size = _integer(_attribute(result, "nbytes"))
+    size = integer(_attribute(result, "nbytes"))
     if size is not None and 0 <= size < MAX_INTEGER:
         summary[semconv.RESULT_SIZE] = size
     return summary
@@ -178,6 +180,17 @@ def describe(value: Any) -> str:
     rows, columns = _shape(value)
     shape = "" if rows is None else f" [{rows}]" if columns is None else f" [{rows} x {columns}]"
     return qualified_name(type(value)) + shape
+
+
+def rows(value: Any) -> int | None:
+    """Return the rows of a tabular value, one with a ``shape`` of one or two dimensions; None of any other."""
+    if issubclass(type(value), _SIZED):
+        return None
+    shape = _attribute(value, "shape")
+    if not issubclass(type(shape), tuple) or not 1 <= tuple.__len__(shape) <= 2:
+        return None
+    count = integer(tuple.__getitem__(shape, 0))
+    return count if count is not None and 0 <= count <= MAX_ROWS else None
 
 
 def bounded_json(items: Iterable[Any], limit: int) -> tuple[str, bool]:
@@ -210,20 +223,21 @@ def _stacktrace(error: BaseException) -> str:
 
 def _attribute(value: Any, name: str) -> Any:
     """Return an attribute that the value's type declares: a proxy's ``__getattr__`` may do anything, for any time."""
-    return _safely(lambda: getattr(value, name) if hasattr(type(value), name) else None, None)
+    return safely(lambda: getattr(value, name) if hasattr(type(value), name) else None, None)
 
 
 def _text(value: Any, unreadable: str) -> str:
     """Return *value* as text of Python's own type: a subclass may have methods that raise."""
-    return str(_safely(lambda: str.__str__(value if issubclass(type(value), str) else str(value)), unreadable))
+    return str(safely(lambda: str.__str__(value if issubclass(type(value), str) else str(value)), unreadable))
 
 
-def _integer(value: Any) -> int | None:
+def integer(value: Any) -> int | None:
     """Return *value* as a number of Python's own type, None where it is no integer."""
     return int.__index__(value) if issubclass(type(value), int) else None
 
 
-def _safely(look: Callable[[], Any], otherwise: Any) -> Any:
+def safely(look: Callable[[], Any], otherwise: Any) -> Any:
+    """Return what *look* finds at a user's object, *otherwise* where that raises."""
     try:
         return look()
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
@@ -234,11 +248,11 @@ def _safely(look: Callable[[], Any], otherwise: Any) -> Any:
 
 def _shape(value: Any) -> tuple[int | None, int | None]:
     if issubclass(type(value), _SIZED):
-        return _safely(lambda: len(value), None), None
+        return safely(lambda: len(value), None), None
     shape = _attribute(value, "shape")
     if not issubclass(type(shape), tuple):
         return None, None
-    sizes = [_integer(size) for size in tuple.__getitem__(shape, slice(2))]
+    sizes = [integer(size) for size in tuple.__getitem__(shape, slice(2))]
     rows, columns = [*sizes, None, None][:2]
     return rows, columns
 

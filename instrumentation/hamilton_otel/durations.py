@@ -1,7 +1,7 @@
-"""Node durations on their way to the histogram: noted where a node ends, recorded when metrics are collected.
+"""Durations and rows of nodes on their way to their instruments: noted where a node ends, recorded at a collection.
 
 To record takes longer than all else that a node costs, so it is not done in the thread that executes the pipeline. Not
-for which attributes a duration has (``metrics.py``).
+for which attributes they have (``metrics.py``).
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ _OUTSIDE: Final = Context()
 
 class Durations:
     """Hands durations to *record*, a histogram's method, with the context of the span that is to be their exemplar.
+
+    A counter's amounts likewise, as if they were all in one bucket.
 
     A histogram keeps the last exemplar of each bucket, so only the last duration with a sampled span in each of the
     buckets that *boundaries* divide needs it. What a forked process inherits is its parent's.

@@ -20,6 +20,7 @@ from opentelemetry.trace import INVALID_SPAN, Span, set_span_in_context
 
 from .capture import DEFAULT, Attributes, Capture, Value
 from .guard import guard
+from .rows import RunRows
 
 if TYPE_CHECKING:  # so that configure() need not load Hamilton
     from .caching import CacheResult
@@ -86,6 +87,7 @@ class RunExecution(Execution):
     ``open_nodes`` are those in progress. ``durations`` holds the metric attributes of its nodes that succeed, by
     name.
     ``capture`` says what of it may leave the process; ``input_values`` are those of its inputs that may.
+    ``rows`` counts those of its nodes' tabular results.
     ``resumed`` says that results of a run that failed were found in the cache; ``stores`` counts the results stored
     there, by node, once the run has ended.
     """
@@ -107,6 +109,7 @@ class RunExecution(Execution):
     lacks_spans: bool = False
     open_nodes: Mapping[Any, NodeExecution] = field(default_factory=dict)
     durations: dict[str, Attributes] = field(default_factory=dict)
+    rows: RunRows = field(default_factory=RunRows)
     resumed: bool = False
     stores: Mapping[str, int] = field(default_factory=dict)
 
@@ -148,7 +151,8 @@ class NodeExecution(Execution):
     ``result`` is what a node that succeeded returned, for :meth:`summary`; ``cache_result`` whether it came from the
     cache, None where it was not looked for there; ``caught`` an exception that another adapter has swallowed. ``node``
     is Hamilton's own. ``thread`` and ``attachment`` say where it was made current; under the async driver
-    ``attachment`` is None and ``future`` the node's own task.
+    ``attachment`` is None and ``future`` the node's own task. ``rows`` are those of tabular values, by direction,
+    None for most nodes.
     """
 
     run: RunExecution
@@ -158,6 +162,7 @@ class NodeExecution(Execution):
     thread: int
     task: TaskExecution | None
     result: Any = field(init=False, default=None)
+    rows: Mapping[str, int] | None = field(init=False, default=None)
     cache_result: CacheResult | None = field(init=False, default=None)
     caught: BaseException | None = field(init=False, default=None)
     attachment: Any = field(init=False, default=None)

@@ -61,6 +61,7 @@ class LogSink(Sink):
             semconv.RUN_DURATION: run.seconds,
             semconv.RUN_NODE_COUNT: run.node_count,
             semconv.RUN_FAILED_NODE_COUNT: run.failed_node_count,
+            **run.rows.attributes(),
             **_ending(run, run.capture),
         }
         self._emit(_RUN_ENDED[run.outcome], run.context, run.ended_at, attributes)

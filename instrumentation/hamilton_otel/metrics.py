@@ -51,6 +51,9 @@ class MetricsSink(Sink):
         self._task_durations = instrument(semconv.TASK_DURATIONS)
         self._task_waits = instrument(semconv.TASK_WAITS)
         self._fanout_sizes = instrument(semconv.FANOUT_SIZES)
+        self._rows = instrument(semconv.ROWS)
+        self._waiting_rows = Durations(self._rows.record, ())
+        self._rows_of: dict[tuple[str, Value | None, str, str], Attributes] = {}
         self._active, self._tasks, self._pending = (
             InProgress(heartbeat, Cardinality(metric, cardinality_limit))
             for metric in (semconv.RUN_ACTIVE, semconv.TASK_ACTIVE, semconv.TASK_PENDING)
@@ -114,9 +117,12 @@ class MetricsSink(Sink):
         self._fanout_sizes.measure(size, attributes, run.context)
 
     def node_finished(self, node: NodeExecution) -> None:
-        """Note the duration, and count what the cache did."""
+        """Note duration and rows, and count what the cache did."""
         prepared = node.run.durations.get(node.info.name) if node.outcome == "success" else None
         self._durations.add(node.duration / 1e9, prepared or self._prepare(node), node.span)
+        if node.rows is not None:
+            for direction, rows in node.rows.items():
+                self._waiting_rows.add(rows, self._prepare_rows(node, direction), node.span)
         if node.cache_result is not None:
             named = {**_run_attributes(node.run), semconv.NODE_NAME: node.info.name}
             self._cache_lookups.measure(1, {**named, semconv.CACHE_RESULT: node.cache_result}, node.context)
@@ -144,9 +150,20 @@ class MetricsSink(Sink):
             node.run.durations[node.info.name] = attributes
         return attributes
 
+    def _prepare_rows(self, node: NodeExecution, direction: str) -> Attributes:
+        key = (*node.run.series, node.info.name, direction)
+        prepared = self._rows_of.get(key)
+        if prepared is None:
+            named = {**_run_attributes(node.run), semconv.NODE_NAME: node.info.name}
+            prepared = self._rows.admitted({**named, semconv.ROWS_DIRECTION: direction})
+            if prepared is not _OVERFLOW:
+                self._rows_of[key] = prepared
+        return prepared
+
     def _observe(self, meter: Meter, metric: Metric, observe: Callable[[], Iterable[Observation]]) -> None:
         def callback(options: CallbackOptions) -> Iterable[Observation]:
             self._durations.record()  # what is collected next is to be complete
+            self._waiting_rows.record()
             return observe()
 
         create = {

@@ -20,7 +20,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.trace import INVALID_SPAN, get_current_span
 from structlog.contextvars import get_contextvars
 
-from . import abandoned, capture, current, errors, limits, propagation, stand_ins
+from . import abandoned, capture, current, errors, limits, propagation, rows, stand_ins
 from .caching import RunCache
 from .carried import CarriedRun, adopt, carry
 from .dag import Dag, NodeInfo, describe, describe_node
@@ -192,17 +192,20 @@ class Recorder:
         finally:
             self._close_task(open_run, open_task, clock, error)
 
-    def task_returned(self, run_id: str, task_id: str, nodes: Sequence[Node], success: bool) -> None:
-        """Note that a task which another process executed has returned."""
+    def task_returned(self, run_id: str, task_id: str, nodes: Sequence[Node], success: bool, result: Any) -> None:
+        """Note that a task which another process executed has returned; *result* are its nodes' results by name."""
         open_run = self.find(run_id)
         if open_run is None or open_run.submitted.pop(task_id, None) is None:
             return
-        names = [limits.name(node.name) for node in nodes if not node.user_defined]
-        for _ in names:
+        returned = {node.name: limits.name(node.name) for node in nodes if not node.user_defined}
+        for _ in returned:
             next(open_run.run.ended)
+        if isinstance(result, dict):
+            for name, short in returned.items():
+                open_run.run.rows.add(short, capture.rows(result.get(name)))
         if not success:
             next(open_run.run.failed)
-        open_run.run.sinks.tell("task_returned", open_run.run, limits.name(task_id), names)
+        open_run.run.sinks.tell("task_returned", open_run.run, limits.name(task_id), [*returned.values()])
 
     def task_expanded(self, run_id: str, task_id: str, size: int) -> None:
         """Note how many tasks a parallel block has."""
@@ -404,6 +407,10 @@ class Recorder:
         next(run.ended)
         if node.outcome == "success":
             node.result = result
+            for value in (result, *node.inputs.values()):
+                if type(value) not in rows.PLAIN:
+                    _count_rows(node)
+                    break
             if open_run.cache is not None:
                 self._look_up(open_run.cache, node)
         elif node.outcome == "failure":
@@ -438,6 +445,12 @@ def _info(run: RunExecution, node: Node | NodeInfo) -> NodeInfo:
     if isinstance(node, NodeInfo):
         return node
     return run.dag.nodes.get(node.name) or describe_node(node, run.capture)
+
+
+def _count_rows(node: NodeExecution) -> None:
+    with guard("rows of a node"):
+        node.rows = rows.count(node.inputs, node.result)
+        node.run.rows.add(node.info.name, node.rows.get("out"))
 
 
 def _cache_of(graph: FunctionGraph, run_id: str, dag_name: str) -> RunCache | None:

@@ -114,6 +114,12 @@ TASK_NAME: Final = _attribute("hamilton.task.name", "Name of the task, the same 
 TASK_WAIT: Final = _attribute("hamilton.task.wait", "Seconds from the task's submission to its start.")
 CACHE_RESULT: Final = _attribute("hamilton.cache.result", "`hit` or `miss`, where Hamilton's cache was asked.")
 RUN_RESUMED: Final = _attribute("hamilton.run.resumed", "True where the run reuses what a failed run had stored.")
+RUN_ROWS: Final = _attribute(
+    "hamilton.run.rows",
+    "JSON object: node name -> rows of its tabular results; up to 200 nodes. Of nodes that other processes executed, "
+    "those whose results came to the run's own (not with the graph adapters of Ray and Dask).",
+)
+ROWS_DIRECTION: Final = _attribute("hamilton.rows.direction", "`in`: rows that a node read; `out`: rows of its result.")
 RESULT_TYPE: Final = _attribute("hamilton.result.type", "Type of the result.")
 RESULT_ROWS: Final = _attribute("hamilton.result.rows", "Number of rows, or length of a container.")
 RESULT_COLUMNS: Final = _attribute("hamilton.result.columns", "Number of columns.")
@@ -276,6 +282,15 @@ FANOUT_SIZES: Final = _metric(
         "Tasks of a parallel block, by the node that opened it.",
         (*_DAG, NODE_NAME),
         boundaries=(1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 500.0, 1_000.0, 10_000.0),
+    ),
+)
+ROWS: Final = _metric(
+    Metric(
+        "hamilton.rows",
+        "counter",
+        "{row}",
+        "Rows of tabular values that nodes read and made; of whatever has a `shape` of one or two dimensions.",
+        (*_DAG, NODE_NAME, ROWS_DIRECTION),
     ),
 )
 TELEMETRY_ERRORS: Final = _metric(

@@ -66,9 +66,9 @@ class TracingSink(Sink):
 
     def run_finished(self, run: RunExecution) -> None:
         """End the run's span with its outcome and counts."""
-        counts = {semconv.RUN_NODE_COUNT: run.node_count, semconv.RUN_FAILED_NODE_COUNT: run.failed_node_count}
         if run.span.is_recording():
-            _end(run, run.capture, counts)
+            counts = {semconv.RUN_NODE_COUNT: run.node_count, semconv.RUN_FAILED_NODE_COUNT: run.failed_node_count}
+            _end(run, run.capture, {**counts, **run.rows.attributes()})
         run.targets, run.node_spans = {}, None
 
     def run_resumed(self, run: RunExecution) -> None:
