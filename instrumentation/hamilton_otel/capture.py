@@ -149,7 +149,11 @@ class Capture:
 
     def exception_message(self, error: BaseException) -> str:
         """Return the message of *error*."""
-        return self.text(_text(error, "(the exception's message could not be read)"))
+        return self.message(error, "(the exception's message could not be read)")
+
+    def message(self, message: Any, unreadable: str = "(the message could not be read)") -> str:
+        """Return a message, whatever kind of object it is."""
+        return self.text(_text(message, unreadable))
 
     def _attribute(self, key: str, plain: Value) -> Value:
         if isinstance(plain, str) and len(plain) > MAX_REMEMBERED:

@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 from hamilton.graph_types import hash_source_code
 from hamilton.htypes import get_type_as_string
 
-from . import capture, limits, semconv
+from . import artifacts, capture, data_quality, limits, semconv
 
 if TYPE_CHECKING:
     from hamilton.graph import FunctionGraph
@@ -30,6 +30,7 @@ class NodeInfo:
     ``attributes`` are its constant span attributes; ``dependencies`` the names of the nodes that it reads. All names
     are as they leave the process, shortened.
     ``is_input`` marks values given from outside (inputs and configuration), which are never executed.
+    ``role`` says what Hamilton has made the node for, None for the user's own.
     """
 
     name: str
@@ -40,6 +41,7 @@ class NodeInfo:
     is_input: bool
     dependencies: tuple[str, ...]
     attributes: capture.Attributes
+    role: data_quality.Check | artifacts.Artifact | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,6 +83,9 @@ def describe_node(node: Node, policy: capture.Capture = capture.DEFAULT) -> Node
     attributes |= {f"{semconv.NODE_TAGS}.{key}": value for key, value in tags.items()}
     if functions:
         attributes |= _code_location(functions[0])
+    role = data_quality.check_of(node) or artifacts.artifact_of(node)
+    if role is not None:
+        attributes |= role.attributes
     return NodeInfo(
         name=name,
         span_name=semconv.SPAN_NODE.format(node=name),
@@ -90,6 +95,7 @@ def describe_node(node: Node, policy: capture.Capture = capture.DEFAULT) -> Node
         is_input=node.user_defined,
         dependencies=tuple(limits.name(dependency.name) for dependency in node.dependencies),
         attributes=attributes,
+        role=role,
     )
 
 

@@ -23,8 +23,10 @@ from .guard import guard
 from .rows import RunRows
 
 if TYPE_CHECKING:  # so that configure() need not load Hamilton
+    from .artifacts import Artifact
     from .caching import CacheResult
     from .dag import Dag, NodeInfo
+    from .data_quality import Check
     from .errors import Outcome
     from .fast_spans import NodeSpans
     from .links import Targets
@@ -151,8 +153,8 @@ class NodeExecution(Execution):
     ``result`` is what a node that succeeded returned, for :meth:`summary`; ``cache_result`` whether it came from the
     cache, None where it was not looked for there; ``caught`` an exception that another adapter has swallowed. ``node``
     is Hamilton's own. ``thread`` and ``attachment`` say where it was made current; under the async driver
-    ``attachment`` is None and ``future`` the node's own task. ``rows`` are those of tabular values, by direction,
-    None for most nodes.
+    ``attachment`` is None and ``future`` the node's own task. ``rows`` are those of tabular values, by direction;
+    ``findings`` span attributes that its result has because of the node's role: both None for most nodes.
     """
 
     run: RunExecution
@@ -163,18 +165,20 @@ class NodeExecution(Execution):
     task: TaskExecution | None
     result: Any = field(init=False, default=None)
     rows: Mapping[str, int] | None = field(init=False, default=None)
+    findings: Attributes | None = field(init=False, default=None)
     cache_result: CacheResult | None = field(init=False, default=None)
     caught: BaseException | None = field(init=False, default=None)
     attachment: Any = field(init=False, default=None)
     future: Future[Any] | None = field(init=False, default=None)
 
     def summary(self) -> Mapping[str, Value]:
-        """Return the ``hamilton.result.*`` attributes of a node that has just succeeded."""
+        """Return the ``hamilton.result.*`` attributes of a node that has just succeeded, and its findings."""
         try:
-            return self.run.capture.summarize(self.info.name, self.result)
+            summary = self.run.capture.summarize(self.info.name, self.result)
         except Exception as error:
             guard.swallow("result summary", error)
-            return _NOTHING
+            summary = _NOTHING
+        return {**summary, **self.findings} if self.findings else summary
 
 
 class Sink:
@@ -222,6 +226,12 @@ class Sink:
 
     def node_retried(self, node: NodeExecution, error: BaseException) -> None:
         """Take note that user code inside *node* is about to retry after *error*."""
+
+    def result_checked(self, node: NodeExecution, check: Check, findings: Attributes) -> None:
+        """Take note, before the end of *node* is told, of what it has found as a *check* of another's result."""
+
+    def artifact_handled(self, node: NodeExecution, artifact: Artifact, findings: Attributes) -> None:
+        """Take note, before the end of *node* is told, that it has saved or loaded an *artifact*, or failed to."""
 
 
 _ENDINGS: Final = frozenset(("run_finished", "task_finished", "node_failed", "node_finished"))

@@ -14,7 +14,9 @@ from opentelemetry._logs import LoggerProvider, LogRecord, SeverityNumber
 from opentelemetry.context import Context
 
 from . import capture, errors, semconv
+from .artifacts import Artifact
 from .dag import NodeInfo
+from .data_quality import Check
 from .events import Execution, NodeExecution, RunExecution, Sink
 from .semconv import Event
 from .version import VERSION
@@ -88,6 +90,19 @@ class LogSink(Sink):
             semconv.EXCEPTION_MESSAGE: node.run.capture.exception_message(error),
         }
         self._emit(semconv.NODE_RETRIED, node.context, time_ns(), attributes)
+
+    def result_checked(self, node: NodeExecution, check: Check, findings: capture.Attributes) -> None:
+        """Write that the check failed, if it did."""
+        if findings[semconv.CHECK_RESULT] == "fail":
+            attributes = {**_node_attributes(node), **check.attributes, **findings, semconv.NODE_NAME: check.node}
+            self._emit(semconv.CHECK_FAILED, node.context, node.ended_at, attributes)
+
+    def artifact_handled(self, node: NodeExecution, artifact: Artifact, findings: capture.Attributes) -> None:
+        """Write what was saved or loaded; a failure is that of the node."""
+        if node.outcome == "success":
+            event = semconv.ARTIFACT_SAVED if artifact.operation == "save" else semconv.ARTIFACT_LOADED
+            attributes = {**_node_attributes(node), **artifact.attributes, **findings}
+            self._emit(event, node.context, node.ended_at, attributes)
 
     def _emit_end(self, event: Event, node: NodeExecution, more: Mapping[str, capture.Value]) -> None:
         attributes = {

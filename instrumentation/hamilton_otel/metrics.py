@@ -14,7 +14,9 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
 
 from . import errors, limits, semconv
+from .artifacts import Artifact
 from .capture import Attributes, Value
+from .data_quality import Check
 from .durations import Durations
 from .events import NodeExecution, RunExecution, Sink, TaskExecution
 from .health import health
@@ -54,6 +56,9 @@ class MetricsSink(Sink):
         self._rows = instrument(semconv.ROWS)
         self._waiting_rows = Durations(self._rows.record, ())
         self._rows_of: dict[tuple[str, Value | None, str, str], Attributes] = {}
+        self._checks = instrument(semconv.CHECKS)
+        self._artifact_sizes = instrument(semconv.ARTIFACT_SIZES)
+        self._artifact_durations = instrument(semconv.ARTIFACT_DURATIONS)
         self._active, self._tasks, self._pending = (
             InProgress(heartbeat, Cardinality(metric, cardinality_limit))
             for metric in (semconv.RUN_ACTIVE, semconv.TASK_ACTIVE, semconv.TASK_PENDING)
@@ -141,6 +146,25 @@ class MetricsSink(Sink):
             semconv.ERROR_TYPE: errors.error_type(error),
         }
         self._node_retries.measure(1, attributes, node.context)
+
+    def result_checked(self, node: NodeExecution, check: Check, findings: Attributes) -> None:
+        """Count the check by its result."""
+        attributes = {
+            **_run_attributes(node.run),
+            semconv.NODE_NAME: check.node,
+            semconv.CHECK: check.name,
+            semconv.CHECK_RESULT: findings[semconv.CHECK_RESULT],
+        }
+        self._checks.measure(1, attributes, node.context)
+
+    def artifact_handled(self, node: NodeExecution, artifact: Artifact, findings: Attributes) -> None:
+        """Measure how long that took, and the artifact's size where it is known."""
+        named = {**_run_attributes(node.run), semconv.NODE_NAME: node.info.name}
+        operation = {semconv.ARTIFACT_OPERATION: artifact.operation, semconv.OUTCOME: node.outcome}
+        self._artifact_durations.measure(node.seconds, {**named, **operation}, node.context)
+        size = findings.get(semconv.ARTIFACT_SIZE)
+        if isinstance(size, int):
+            self._artifact_sizes.measure(size, {**named, semconv.ARTIFACT_FORMAT: artifact.format}, node.context)
 
     def _prepare(self, node: NodeExecution) -> Attributes:
         attributes = self._node_durations.admitted(

@@ -416,6 +416,9 @@ class Recorder:
         elif node.outcome == "failure":
             next(run.failed)
             run.sinks.tell("node_failed", node)
+        if node.info.role is not None:
+            with guard("role of a node"):
+                node.info.role.ended(node)
         for hear in run.sinks.node_finished:
             try:
                 hear(node)

@@ -120,6 +120,18 @@ RUN_ROWS: Final = _attribute(
     "those whose results came to the run's own (not with the graph adapters of Ray and Dask).",
 )
 ROWS_DIRECTION: Final = _attribute("hamilton.rows.direction", "`in`: rows that a node read; `out`: rows of its result.")
+CHECK: Final = _attribute("hamilton.data_quality.check", "Name of the validator of `@check_output`.")
+CHECK_RESULT: Final = _attribute("hamilton.data_quality.result", "`pass` or `fail`.")
+CHECK_MESSAGE: Final = _attribute("hamilton.data_quality.message", "What the validator says of it, shortened.")
+ARTIFACT_OPERATION: Final = _attribute("hamilton.artifact.operation", "`save` or `load`.")
+ARTIFACT_FORMAT: Final = _attribute(
+    "hamilton.artifact.format",
+    "Hamilton's name of the saver or loader (`csv`, `parquet`, ...); the function's of a `@datasaver`, `loader` of a "
+    "`@dataloader`.",
+)
+ARTIFACT_SIZE: Final = _attribute("hamilton.artifact.size", "Size of the file in bytes, where Hamilton tells it.")
+ARTIFACT_ROWS: Final = _attribute("hamilton.artifact.rows", "Rows that were saved or loaded, where Hamilton tells it.")
+ARTIFACT_PATH: Final = _attribute("hamilton.artifact.path", "Path of the file, where values are allowed.")
 RESULT_TYPE: Final = _attribute("hamilton.result.type", "Type of the result.")
 RESULT_ROWS: Final = _attribute("hamilton.result.rows", "Number of rows, or length of a container.")
 RESULT_COLUMNS: Final = _attribute("hamilton.result.columns", "Number of columns.")
@@ -293,6 +305,35 @@ ROWS: Final = _metric(
         (*_DAG, NODE_NAME, ROWS_DIRECTION),
     ),
 )
+CHECKS: Final = _metric(
+    Metric(
+        "hamilton.data_quality.checks",
+        "counter",
+        "{check}",
+        "Checks of a node's result by `@check_output` and `@check_output_custom`.",
+        (*_DAG, NODE_NAME, CHECK, CHECK_RESULT),
+    ),
+)
+ARTIFACT_SIZES: Final = _metric(
+    Metric(
+        "hamilton.artifact.size",
+        "histogram",
+        "By",
+        "Size of the files that Hamilton's savers and loaders saved and loaded, where they tell it.",
+        (*_DAG, NODE_NAME, ARTIFACT_FORMAT),
+        boundaries=tuple(float(2**power * factor) for power in (10, 20, 30) for factor in (1, 10, 100)),
+    ),
+)
+ARTIFACT_DURATIONS: Final = _metric(
+    Metric(
+        "hamilton.artifact.operation.duration",
+        "histogram",
+        "s",
+        "Duration of Hamilton's savers and loaders.",
+        (*_DAG, NODE_NAME, ARTIFACT_OPERATION, OUTCOME),
+        boundaries=_DURATIONS,
+    ),
+)
 TELEMETRY_ERRORS: Final = _metric(
     Metric(
         "hamilton.telemetry.errors",
@@ -400,6 +441,15 @@ NODE_FAILED: Final = _event(
     Event("hamilton.node.failed", "ERROR", "Node failed", "A node raised; types and shapes of its inputs.")
 )
 NODE_RETRIED: Final = _event(Event("hamilton.node.retried", "WARN", "Node retried", "A node reported a retry."))
+CHECK_FAILED: Final = _event(
+    Event("hamilton.data_quality.failed", "WARN", "Data quality check failed", "A check of a node's result failed.")
+)
+ARTIFACT_SAVED: Final = _event(
+    Event("hamilton.artifact.saved", "INFO", "Artifact saved", "A saver of Hamilton's ended well; format, size, rows.")
+)
+ARTIFACT_LOADED: Final = _event(
+    Event("hamilton.artifact.loaded", "INFO", "Artifact loaded", "A loader of Hamilton's ended well; likewise.")
+)
 LIMIT_REACHED: Final = _event(
     Event(
         "hamilton.limit.reached",

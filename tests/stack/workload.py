@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import hamilton_otel
+import pandas as pd
 import structlog
 from hamilton import ad_hoc_utils, driver
+from hamilton.function_modifiers import check_output, save_to, source
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 
@@ -167,6 +169,23 @@ def hangs(options: dict[str, Any]) -> None:
     build(ad_hoc_utils.create_temporary_module(endless), options["dag"]).execute(["endless"], inputs={"start": 1})
 
 
+def tables(options: dict[str, Any]) -> None:
+    """One run over a table of ten rows, which fails a check and is saved."""
+    hamilton_otel.configure()
+    logging.basicConfig(stream=sys.stdout)
+
+    @check_output(range=(0, 5), importance="warn")
+    def column(start: int) -> pd.Series:
+        return pd.Series(range(10))
+
+    @save_to.csv(path=source("path"), output_name_="saved")
+    def table(column: pd.Series) -> pd.DataFrame:
+        return column.to_frame("a")
+
+    inputs = {"start": 1, "path": options["path"]}
+    build(ad_hoc_utils.create_temporary_module(column, table), options["dag"]).execute(["saved"], inputs=inputs)
+
+
 if __name__ == "__main__":
-    kinds = (runs, processes, prints, talks, outlasts, loads, bursts, hangs)
+    kinds = (runs, processes, prints, talks, outlasts, loads, bursts, hangs, tables)
     {kind.__name__: kind for kind in kinds}[sys.argv[1]](json.loads(sys.argv[2]))

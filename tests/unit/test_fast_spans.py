@@ -22,10 +22,12 @@ from typing import Any
 
 import grpc
 import hamilton_otel
+import pandas as pd
 import pytest
 from hamilton import ad_hoc_utils, async_driver, driver
 from hamilton.execution.executors import MultiThreadingExecutor, SynchronousLocalTaskExecutor
-from hamilton.function_modifiers import tag
+from hamilton.function_modifiers import check_output, save_to, tag
+from hamilton.function_modifiers import value as hamilton_value
 from hamilton.htypes import Collect, Parallelizable
 from hamilton.lifecycle import GracefulErrorAdapter
 from hamilton.plugins.h_threadpool import FutureAdapter
@@ -336,6 +338,23 @@ def values(at: Way) -> None:
     execute(at, a, b, c, d, capture=CapturePolicy(values=True))
 
 
+@save_to.pickle(path=hamilton_value("out.pickle"), output_name_="saved")
+@check_output(data_type=int, importance="warn")
+def table(start: int) -> pd.Series:
+    return pd.Series([start, 2])
+
+
+@save_to.json(path=hamilton_value("missing/out.json"), output_name_="not_saved")
+def late(saved: dict, table: pd.Series) -> dict:  # type: ignore[type-arg]
+    return {}
+
+
+def roles(at: Way) -> None:
+    dr = driver.Builder().with_modules(scenario_of(table, late)).with_adapters(at.adapter()).build()
+    with pytest.raises(FileNotFoundError):
+        dr.execute(["not_saved"], inputs={"start": 1})
+
+
 def inputs(at: Way) -> None:
     dr = driver.Builder().with_modules(scenario_of(a, b, c, d)).with_adapters(at.adapter()).build()
     dr.execute(["d", "c"], inputs={"start": 1}, overrides={"b": 10})
@@ -391,6 +410,7 @@ SCENARIOS: dict[str, Callable[[Way], object]] = {
     "graceful": graceful,
     "tags": tags,
     "values": values,
+    "checks and artifacts": roles,
     "inputs and overrides": inputs,
     "max spans": few_spans,
     "remote parent": remote_parent("01"),

@@ -261,13 +261,16 @@ if __name__ == "__main__":
 
 
 def test_worker_processes_count_what_they_execute(tmp_path: Path) -> None:
-    """Rows of nodes in workers are counted once; the run tells of what came back to it."""
+    """Rows, checks and artifacts of nodes in workers are counted once; the run tells of what came back to it."""
     pytest.importorskip("cloudpickle")
     done = run_python(PROCESSES, tmp_path)
     assert (done.returncode, done.stdout) == (0, "{'all_rows': 10}\n"), done.stderr
     store = tmp_path / "store"
     rows = totals(store, "hamilton.rows")
     assert (rows["table"], rows["saved"], rows["part_of_all"]) == (20, 10, 20)
+    assert totals(store, "hamilton.data_quality.checks") == {"column": 4}
+    assert totals(store, "hamilton.artifact.operation.duration") == {"saved success": 4}
+    assert totals(store, "hamilton.artifact.size") == {"saved": 4}
     (run,) = [span for span in from_store(store) if span.name == "run tables"]
     assert json.loads(run.attributes["hamilton.run.rows"]) == {"part_of_all": 10}
 
