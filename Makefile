@@ -29,9 +29,10 @@ demo: setup  ## Run the flights pipeline, observed, and show the run (FAIL=node,
 test: setup  ## Unit tests and the embedded path; no server, minutes
 	$(UV) run --no-sync pytest tests/unit
 
-test-stack: setup  ## Tests against the real servers; builds them when they are missing
+test-stack: setup  ## Tests against the real servers and with Grafana's own code (needs Node); builds what is missing
 	$(UV) run --no-sync python -m stack build
-	$(UV) run --no-sync pytest tests/stack
+	$(UV) run --no-sync python -m tests.dashboards.packages
+	$(UV) run --no-sync pytest tests/stack tests/dashboards
 
 soak: setup  ## A million nodes with every signal on; fails where memory grows; minutes
 	@$(UV) run --no-sync python -m benchmarks.soak
