@@ -6,7 +6,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hamilton_otel import semconv
@@ -33,15 +33,6 @@ COSTS = {
 def tables() -> str:
     """Return the tables of spans, metrics, log events and attributes."""
     spans = [(f"`{name}`", meaning) for name, meaning in semconv.SPANS.items()]
-    metrics = [
-        (
-            f"`{metric.name}`<br>`{metric.prometheus_name}`",
-            f"{metric.kind.replace('_', ' ')}, `{metric.unit}`",
-            ", ".join(f"`{attribute}`" for attribute in metric.attributes) or "none",
-            metric.meaning,
-        )
-        for metric in semconv.METRICS.values()
-    ]
     events = [(f"`{event.name}`", event.level, event.meaning) for event in semconv.EVENTS.values()]
     attributes = [(f"`{name}`", meaning) for name, meaning in semconv.ATTRIBUTES.items()]
     return "\n\n".join(
@@ -51,13 +42,34 @@ def tables() -> str:
             "### Metrics",
             "`hamilton.team` is there where the `team` tag is set; Prometheus adds `job` (the service) and "
             "`deployment_environment_name`.",
-            _table(("metric, and its name in Prometheus", "kind, unit", "attributes", "what it says"), metrics),
+            _metrics(semconv.METRICS),
+            "### Metrics of processes",
+            "What a process takes that has lived longer than a heartbeat. Prometheus adds `job`, `instance`, "
+            "`host_name`, `process_pid` and `deployment_environment_name`.",
+            _metrics(semconv.PROCESS_METRICS),
+            "### Metrics of hosts",
+            'What the Collector measures of its host. Prometheus adds `job` (`"host"`), and the host as `instance` and '
+            "`host_name`.",
+            _metrics(semconv.HOST_METRICS),
             "### Log events",
             _table(("event", "level", "when"), events),
             "### Attributes of spans and log events",
             _table(("attribute", "what it holds"), attributes),
         )
     )
+
+
+def _metrics(catalogue: Mapping[str, semconv.Metric]) -> str:
+    rows = [
+        (
+            f"`{metric.name}`<br>`{metric.prometheus_name}`",
+            metric.kind.replace("_", " ") + (f", `{metric.unit}`" if metric.unit else ""),
+            ", ".join(f"`{attribute}`" for attribute in metric.attributes) or "none",
+            metric.meaning,
+        )
+        for metric in catalogue.values()
+    ]
+    return _table(("metric, and its name in Prometheus", "kind, unit", "attributes", "what it says"), rows)
 
 
 def costs() -> str:

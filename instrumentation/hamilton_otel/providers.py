@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from socket import gethostname
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ from .delivery import termination
 from .delivery.exit import EXIT_SHARE, FLUSH_SHARE, REPLAY_SHARE, run_within, settle
 from .delivery.worker import WorkerFlush
 from .guard import guard
+from .semconv import HOST_NAME, PROCESS_PID
 from .settings import LOCAL, CapturePolicy, Settings, SettingsError, environment
 from .span_ids import DerivedIds
 
@@ -259,13 +261,27 @@ def _install(settings: Settings, arguments: dict[str, Any], raises: bool) -> _In
         installed.logger_provider = _logger_provider(settings, resource, ways)
         set_logger_provider(installed.logger_provider)
         log_bridges.install(installed.logger_provider)
+    if hasattr(os, "register_at_fork"):
+        # After the providers' own functions, which free their locks and give the child its service.instance.id.
+        os.register_at_fork(after_in_child=lambda: _renew_resource(installed))
     return installed
 
 
+def _renew_resource(installed: _Installed) -> None:
+    """In a forked process: name that one."""
+    own = Resource({PROCESS_PID: os.getpid()})
+    for provider in (installed.tracer_provider, installed.meter_provider, installed.logger_provider):
+        if provider is not None:
+            with guard("resource of a forked process"):
+                provider._update_resource(own)
+
+
 def _resource(settings: Settings) -> Resource:
-    """Name service and environment, the environment variables winning over what we would say."""
+    """Name service, environment, host and process, the environment variables winning over what we would say."""
     named = Resource.create().attributes
-    ours = {SERVICE_NAME: settings.service_name}
+    ours: dict[str, str | int] = {SERVICE_NAME: settings.service_name, PROCESS_PID: os.getpid()}
+    if HOST_NAME not in named:
+        ours[HOST_NAME] = gethostname()
     if ENVIRONMENT_NAME not in named and DEPLOYMENT_ENVIRONMENT not in named:
         ours[ENVIRONMENT_NAME] = settings.profile
     if "service.name" in (environment("OTEL_RESOURCE_ATTRIBUTES") or "") and not environment("OTEL_SERVICE_NAME"):
@@ -286,7 +302,16 @@ def _tracer_provider(settings: Settings, resource: Resource, ways: Pipelines) ->
 
 def _meter_provider(settings: Settings, resource: Resource, ways: Pipelines) -> MeterProvider:
     readers = [ways.of_metrics(name) for name in settings.exporters["metrics"]]
-    return MeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False)
+    provider = MeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False)
+    if settings.process_metrics and set(settings.exporters["metrics"]) - {LOCAL} and ways.readers:
+        ways.readers[0].when_long_lived = lambda: _measure_process(provider)
+    return provider
+
+
+def _measure_process(provider: MeterProvider) -> None:
+    from .process_metrics import measure  # what most processes end before they need
+
+    measure(provider)
 
 
 def _logger_provider(settings: Settings, resource: Resource, ways: Pipelines) -> LoggerProvider:

@@ -21,6 +21,10 @@ Level = Literal["DEBUG", "INFO", "WARN", "ERROR"]
 
 ATTRIBUTES: Final[dict[str, str]] = {}
 METRICS: Final[dict[str, Metric]] = {}
+PROCESS_METRICS: Final[dict[str, Metric]] = {}
+"""OpenTelemetry's own names, of what a process takes that lives longer than a heartbeat (``process_metrics.py``)."""
+HOST_METRICS: Final[dict[str, Metric]] = {}
+"""OpenTelemetry's own names, of what the Collector measures of its host (``collector/config.yaml``)."""
 EVENTS: Final[dict[str, Event]] = {}
 SPANS: Final[dict[str, str]] = {}
 
@@ -43,7 +47,7 @@ class Metric:
     @property
     def prometheus_name(self) -> str:
         """Return the metric's name in Prometheus, without ``_bucket`` / ``_count`` / ``_sum``."""
-        unit = {"s": "_seconds", "By": "_bytes"}.get(self.unit, "")
+        unit = {"s": "_seconds", "By": "_bytes", "1": "_ratio"}.get(self.unit, "")
         total = "_total" if self.kind in ("counter", "observable_counter") else ""
         return self.name.replace(".", "_") + unit + total
 
@@ -65,6 +69,18 @@ def _attribute(name: str, meaning: str) -> str:
 
 def _metric(metric: Metric) -> Metric:
     METRICS[metric.name] = metric
+    return metric
+
+
+def _measured(
+    catalogue: dict[str, Metric],
+    name: str,
+    kind: MetricKind,
+    unit: str,
+    meaning: str,
+    attributes: tuple[str, ...] = (),
+) -> Metric:
+    catalogue[name] = metric = Metric(name, kind, unit, meaning, attributes, "live")
     return metric
 
 
@@ -420,6 +436,179 @@ TELEMETRY_METRICS: Final = (
 TELEMETRY_PROBES: Final = _metric(
     Metric("hamilton.telemetry.probes", "counter", "{probe}", "Probes sent by `hamilton-otel doctor`.", ()),
 )
+
+_measured(
+    PROCESS_METRICS, "process.cpu.time", "observable_counter", "s", "CPU time, by `user` and `system`.", ("type",)
+)
+PROCESS_CPU_UTILIZATION: Final = _measured(
+    PROCESS_METRICS,
+    "process.cpu.utilization",
+    "observable_gauge",
+    "1",
+    "CPU time since the last heartbeat as a part of what the CPUs offer.",
+)
+_measured(
+    PROCESS_METRICS,
+    "process.context_switches",
+    "observable_counter",
+    "",
+    "Context switches; `involuntary` ones tell that it had to wait for a CPU.",
+    ("type",),
+)
+_measured(PROCESS_METRICS, "process.memory.usage", "observable_up_down_counter", "By", "Physical memory in use (RSS).")
+PROCESS_PAGE_FAULTS: Final = _measured(
+    PROCESS_METRICS,
+    "process.paging.faults",
+    "observable_counter",
+    "{fault}",
+    "Page faults; a `major` one waits for the disk. Not on Windows.",
+    ("process.paging.fault_type",),
+)
+_measured(
+    PROCESS_METRICS,
+    "process.disk.io",
+    "observable_counter",
+    "By",
+    "Bytes read from and written to disks; on Linux and Windows.",
+    ("direction",),
+)
+_measured(
+    PROCESS_METRICS,
+    "process.open_file_descriptor.count",
+    "observable_up_down_counter",
+    "",
+    "Open file descriptors; not on Windows.",
+)
+_measured(PROCESS_METRICS, "process.thread.count", "observable_up_down_counter", "", "Threads.")
+_measured(
+    PROCESS_METRICS,
+    "cpython.gc.collections",
+    "observable_counter",
+    "{collection}",
+    "Collections of Python's garbage collector.",
+    ("generation", "cpython.gc.generation"),
+)
+
+HOST_NAME: Final = "host.name"
+PROCESS_PID: Final = "process.pid"
+"""Attributes of the resource that are labels of everything that is measured live."""
+
+_STATE, _DEVICE, _DIRECTION = ("state",), ("device",), ("device", "direction")
+_FILESYSTEM = ("device", "mode", "mountpoint", "type")
+_measured(HOST_METRICS, "system.cpu.time", "observable_counter", "s", "CPU time of all CPUs.", _STATE)
+_measured(
+    HOST_METRICS, "system.cpu.utilization", "observable_gauge", "1", "CPU time as a part of all CPUs' time.", _STATE
+)
+_measured(HOST_METRICS, "system.cpu.logical.count", "observable_up_down_counter", "{cpu}", "Logical CPUs.")
+_measured(
+    HOST_METRICS,
+    "system.cpu.load_average.1m",
+    "observable_gauge",
+    "{thread}",
+    "Threads that run or wait, over 1 minute.",
+)
+_measured(HOST_METRICS, "system.cpu.load_average.5m", "observable_gauge", "{thread}", "The same over 5 minutes.")
+_measured(HOST_METRICS, "system.cpu.load_average.15m", "observable_gauge", "{thread}", "The same over 15 minutes.")
+_measured(HOST_METRICS, "system.memory.usage", "observable_up_down_counter", "By", "Memory.", _STATE)
+_measured(HOST_METRICS, "system.memory.utilization", "observable_gauge", "1", "Memory as a part of all memory.", _STATE)
+_measured(
+    HOST_METRICS,
+    "system.paging.usage",
+    "observable_up_down_counter",
+    "By",
+    "Swap, where there is any.",
+    ("device", "state"),
+)
+_measured(
+    HOST_METRICS,
+    "system.paging.utilization",
+    "observable_gauge",
+    "1",
+    "Swap as a part of all of it.",
+    ("device", "state"),
+)
+_measured(
+    HOST_METRICS,
+    "system.paging.faults",
+    "observable_counter",
+    "{faults}",
+    "Page faults; a `major` one waits for the disk.",
+    ("type",),
+)
+_measured(
+    HOST_METRICS,
+    "system.paging.operations",
+    "observable_counter",
+    "{operations}",
+    "Pages moved from and to disks; `major` ones are those of the swap.",
+    ("direction", "type"),
+)
+_measured(HOST_METRICS, "system.disk.io", "observable_counter", "By", "Bytes read and written.", _DIRECTION)
+_measured(HOST_METRICS, "system.disk.operations", "observable_counter", "{operations}", "Reads and writes.", _DIRECTION)
+_measured(
+    HOST_METRICS,
+    "system.disk.operation_time",
+    "observable_counter",
+    "s",
+    "Time that these took, summed up.",
+    _DIRECTION,
+)
+_measured(HOST_METRICS, "system.disk.io_time", "observable_counter", "s", "Time in which the disk was busy.", _DEVICE)
+_measured(
+    HOST_METRICS,
+    "system.disk.weighted_io_time",
+    "observable_counter",
+    "s",
+    "The same, times the operations under way.",
+    _DEVICE,
+)
+_measured(
+    HOST_METRICS,
+    "system.disk.pending_operations",
+    "observable_up_down_counter",
+    "{operations}",
+    "Operations under way.",
+    _DEVICE,
+)
+_measured(
+    HOST_METRICS, "system.filesystem.usage", "observable_up_down_counter", "By", "Space.", (*_FILESYSTEM, "state")
+)
+_measured(
+    HOST_METRICS,
+    "system.filesystem.utilization",
+    "observable_gauge",
+    "1",
+    "Space in use as a part of all of it.",
+    _FILESYSTEM,
+)
+_measured(
+    HOST_METRICS,
+    "system.filesystem.inodes.usage",
+    "observable_up_down_counter",
+    "{inodes}",
+    "Inodes.",
+    (*_FILESYSTEM, "state"),
+)
+_measured(HOST_METRICS, "system.network.io", "observable_counter", "By", "Bytes received and sent.", _DIRECTION)
+_measured(
+    HOST_METRICS, "system.network.packets", "observable_counter", "{packets}", "Packets received and sent.", _DIRECTION
+)
+_measured(HOST_METRICS, "system.network.errors", "observable_counter", "{errors}", "Packets with errors.", _DIRECTION)
+_measured(
+    HOST_METRICS, "system.network.dropped", "observable_counter", "{packets}", "Packets that were dropped.", _DIRECTION
+)
+_measured(
+    HOST_METRICS,
+    "system.network.connections",
+    "observable_up_down_counter",
+    "{connections}",
+    "TCP connections.",
+    ("protocol", "state"),
+)
+_measured(
+    HOST_METRICS, "system.processes.count", "observable_up_down_counter", "{processes}", "Processes.", ("status",)
+)
+_measured(HOST_METRICS, "system.processes.created", "observable_counter", "{processes}", "Processes that were started.")
 
 RUN_STARTED: Final = _event(Event("hamilton.run.started", "INFO", "Run started", "A run begins."))
 RUN_COMPLETED: Final = _event(

@@ -98,6 +98,7 @@ class Settings:
     cardinality_limit: int
     max_spans_per_run: int
     fast_spans: bool
+    process_metrics: bool
     disabled: bool
     capture: CapturePolicy = field(default_factory=CapturePolicy)
     servers: Mapping[str, str] = field(default_factory=dict)
@@ -151,6 +152,7 @@ def load(
             "max_spans_per_run", max_spans_per_run, "HAMILTON_OTEL_MAX_SPANS_PER_RUN", _positive, 20_000
         ),
         fast_spans=reader.read("fast_spans", None, "HAMILTON_OTEL_FAST_SPANS", _boolean, True),
+        process_metrics=reader.read("process_metrics", None, "HAMILTON_OTEL_PROCESS_METRICS", _boolean, True),
         disabled=reader.read("disabled", None, "OTEL_SDK_DISABLED", _boolean, False),
         capture=_capture(reader, capture),
         servers=_servers(reader),

@@ -28,7 +28,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 
 NODE_DURATION = semconv.NODE_DURATIONS.name
-PROCESS = {"service.instance.id": "some process"}
+PROCESS = {"service.instance.id": "some process", "process.pid": "some number"}
 DRIFT = 1_000_000
 """Nanoseconds between the two clocks that tell a start and a duration."""
 SETTING = "HAMILTON_OTEL_FAST_SPANS"

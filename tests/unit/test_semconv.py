@@ -41,9 +41,16 @@ def test_every_name_that_is_emitted_is_in_the_catalogue(telemetry: CapturedTelem
 
 def test_names_follow_the_conventions() -> None:
     """Names are dotted lower case; counters have no `total`; Prometheus' names carry unit and suffix."""
-    for name in (*semconv.METRICS, *semconv.EVENTS, *semconv.ATTRIBUTES):
+    for name in (
+        *semconv.METRICS,
+        *semconv.PROCESS_METRICS,
+        *semconv.HOST_METRICS,
+        *semconv.EVENTS,
+        *semconv.ATTRIBUTES,
+    ):
         assert name == name.lower()
         assert "total" not in name
     assert semconv.RUN_STARTS.prometheus_name == "hamilton_run_starts_total"
     assert semconv.RUN_DURATIONS.prometheus_name == "hamilton_run_duration_seconds"
     assert semconv.RUN_ACTIVE.prometheus_name == "hamilton_run_active"
+    assert semconv.PROCESS_CPU_UTILIZATION.prometheus_name == "process_cpu_utilization_ratio"

@@ -16,6 +16,7 @@ def test_without_anything_telemetry_goes_to_the_local_store() -> None:
     assert chosen.local_store == Path(".hamilton-otel").absolute()
     assert (chosen.heartbeat, chosen.exit_timeout) == (15.0, 2.0)
     assert not chosen.disabled
+    assert chosen.process_metrics
 
 
 def test_an_argument_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,6 +57,7 @@ def test_the_standard_exporter_variables_are_obeyed(monkeypatch: pytest.MonkeyPa
         ("HAMILTON_OTEL_LOG_FORMAT", "xml"),
         ("HAMILTON_OTEL_EXIT_TIMEOUT", "soon"),
         ("HAMILTON_OTEL_EXIT_TIMEOUT", "-1"),
+        ("HAMILTON_OTEL_PROCESS_METRICS", "sometimes"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
         ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "carrier-pigeon"),

@@ -7,6 +7,8 @@ yet are part of the memory that a fork copies. Not for what is measured (``metri
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from math import inf
 from time import monotonic
 from typing import Any
 
@@ -20,12 +22,17 @@ from .queue import Queue
 
 
 class HeartbeatReader(MetricReader):
-    """Puts what there is to measure into *queue* every *interval* seconds, in the form that *exporter* wants."""
+    """Puts what there is to measure into *queue* every *interval* seconds, in the form that *exporter* wants.
 
+    Calls ``when_long_lived``, where it is set, in each process once that has lived for one interval.
+    """
+
+    when_long_lived: Callable[[], object] | None = None
     _wanted: int
     _done: int
     _started: bool
     _stopped: bool
+    _long_lived_from: float
 
     def __init__(self, exporter: MetricExporter, queue: Queue[MetricsData], interval: float) -> None:
         super().__init__(
@@ -86,6 +93,10 @@ class HeartbeatReader(MetricReader):
                 if self._stopped:
                     return
                 goal = self._wanted
+            if self.when_long_lived is not None and monotonic() >= self._long_lived_from:
+                self._long_lived_from = inf
+                with guard("start of what long-lived processes measure"):
+                    self.when_long_lived()
             with guard("collection of metrics"):
                 self.collect()
             with self._changed:
@@ -98,6 +109,7 @@ class HeartbeatReader(MetricReader):
         self._done = 0
         self._started = False
         self._stopped = False
+        self._long_lived_from = monotonic() + self._interval
 
     def _after_fork_in_child(self) -> None:
         """Begin anew: other threads may have held any lock, and what the parent has counted is the parent's."""
