@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hamilton import async_driver, driver
 from hamilton.execution.executors import MultiThreadingExecutor
+from hamilton_otel import auto_instrumentation
 from hamilton_otel.instrumentor import HamiltonInstrumentor
 from hamilton_otel.testing import CapturedTelemetry
 
@@ -111,7 +112,7 @@ print(driver.Builder().with_modules(numbers_module).build().execute(["number"], 
 
 
 def test_the_stock_distribution_observes_a_script(tmp_path: Path) -> None:
-    """Under `opentelemetry-instrument` a script that never heard of us gives our spans and metrics."""
+    """Under `opentelemetry-instrument` a script that never heard of us gives our spans and metrics, not its host's."""
     (tmp_path / "pipeline.py").write_text(SCRIPT)
     (tmp_path / "numbers_module.py").write_text("def number(start: int) -> int:\n    return start\n")
     exporters = {f"OTEL_{signal}_EXPORTER": "console" for signal in ("TRACES", "METRICS", "LOGS")}
@@ -128,3 +129,17 @@ def test_the_stock_distribution_observes_a_script(tmp_path: Path) -> None:
     assert "{'number': 1}" in done.stdout
     for name in ("run numbers_module", "node number", "hamilton.run.starts", "hamilton.run.completed"):
         assert f'"{name}"' in done.stdout
+    assert '"system.' not in done.stdout
+
+
+def test_the_stock_distribution_does_not_measure_the_host_because_of_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's metrics are excluded while it instruments, unless the environment says something of them."""
+    monkeypatch.delenv(auto_instrumentation.EXCLUDED, raising=False)
+    auto_instrumentation.before()
+    assert os.environ[auto_instrumentation.EXCLUDED] == "*"
+    auto_instrumentation.after()
+    assert auto_instrumentation.EXCLUDED not in os.environ
+    monkeypatch.setenv(auto_instrumentation.EXCLUDED, "none")
+    auto_instrumentation.before()
+    auto_instrumentation.after()
+    assert os.environ[auto_instrumentation.EXCLUDED] == "none"
