@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -49,6 +50,7 @@ def environment(directory: Path, ports: Ports, path: str, extra: Mapping[str, st
     """The one environment for all servers; the Procfile and the configurations read it."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN_PREFIX)}
     return {
+        "HOST_NAME": socket.gethostname(),
         **inherited,
         **ports.environment(),
         "PATH": path,

@@ -11,6 +11,7 @@ from stack.recipes import ROOT
 #: Short, so that tests see in seconds what takes a minute with the defaults.
 LIVE_EXPIRATION = "10s"
 SCRAPE_INTERVAL = "1s"
+HOST_METRICS_INTERVAL = "1s"
 
 
 def new_stack(directory: Path, overlays: Sequence[str] = (), **settings: str) -> Stack:
@@ -21,7 +22,7 @@ def new_stack(directory: Path, overlays: Sequence[str] = (), **settings: str) ->
         directory,
         Ports.free(),
         cache=cache,
-        settings={"LIVE_EXPIRATION": LIVE_EXPIRATION, **settings},
+        settings={"LIVE_EXPIRATION": LIVE_EXPIRATION, "HOST_METRICS_INTERVAL": HOST_METRICS_INTERVAL, **settings},
         scrape_interval=SCRAPE_INTERVAL,
         collector_configs=[ROOT / "collector" / name for name in overlays],
     )

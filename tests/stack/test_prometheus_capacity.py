@@ -34,8 +34,8 @@ def test_a_few_dags_are_measured_like_many() -> None:
     sure = [each for each in figures["expressions"] if each["source"] in ("typical", "datasources.yml", "recorded")]
     assert [each["name"] for each in sure if not each["series"]] == []
     live = figures["live"]
-    # Each of the Collector's two pages may say about the processes what is no metric of ours.
-    assert figures["series"] <= live["samples_per_scrape"] <= figures["series"] + 10
+    # The Collector's two pages say about the processes what is no metric of ours, and what it measures of its host.
+    assert figures["series"] <= live["samples_per_scrape"] <= figures["series"] + 200
     assert (live["refused"], live["scrapes_that_failed"]) == (0, 0)
 
 

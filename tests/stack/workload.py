@@ -158,6 +158,13 @@ def bursts(options: dict[str, Any]) -> None:
                 tracer.start_span("burst").end()
 
 
+def stays(options: dict[str, Any]) -> None:
+    """One run, after which the process lives until it is killed."""
+    runs({**options, "runs": 1})
+    while True:
+        time.sleep(60)
+
+
 def hangs(options: dict[str, Any]) -> None:
     """One run that goes on until the process is killed."""
     hamilton_otel.configure()
@@ -187,5 +194,5 @@ def tables(options: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    kinds = (runs, processes, prints, talks, outlasts, loads, bursts, hangs, tables)
+    kinds = (runs, processes, prints, talks, outlasts, loads, bursts, stays, hangs, tables)
     {kind.__name__: kind for kind in kinds}[sys.argv[1]](json.loads(sys.argv[2]))

@@ -1,6 +1,7 @@
 """Docker and the native stack run the same things: versions, flags, targets."""
 
 import re
+import socket
 from typing import Any
 
 import yaml
@@ -61,6 +62,15 @@ def test_the_configurations_default_to_the_well_known_ports() -> None:
         found.pop("GRAFANA_PORT", None)
         assert found
         assert found == {name: known[name] for name in found}
+
+
+def test_the_collector_measures_the_host_and_not_its_container() -> None:
+    """In Docker it looks where the host's root is mounted, which it cannot write to; natively at this machine."""
+    collector = COMPOSE["services"]["collector"]
+    assert f"/:{collector['environment']['HOST_ROOT']}:ro" in collector["volumes"]
+    variables = environment(ROOT, Ports(), "/bin", {})
+    assert variables["HOST_NAME"] == socket.gethostname()
+    assert "HOST_ROOT" not in variables
 
 
 def test_docker_listens_on_loopback_only() -> None:
