@@ -9,7 +9,7 @@ export UV_FROZEN := 1
 export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-stack chaos soak bench bench-check bench-prometheus bench-collector stack up down lint format docs
+.PHONY: help setup demo test test-stack chaos soak bench bench-check bench-prometheus bench-collector stack up down lint format docs dashboards
 
 help:  ## Show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,3 +76,6 @@ format: setup  ## Apply the formatter and the safe fixes
 
 docs: demo  ## Write the README's tables and picture
 	@$(UV) run --no-sync python -m docs.render
+
+dashboards: setup  ## Write grafana/dashboards/*.json from the Python beside them
+	@$(UV) run --no-sync python -m grafana.dashboards

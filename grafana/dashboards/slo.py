@@ -1,0 +1,170 @@
+"""SLO: objectives of each DAG, how fast their error budgets are spent, what is left, and where they were missed."""
+
+from hamilton_otel import semconv
+
+from grafana.generator import logql, recording
+from grafana.generator.page import (
+    PLACE,
+    Page,
+    Row,
+    cell,
+    dag,
+    environment,
+    failed_runs,
+    fired_alerts,
+    path,
+    service,
+    team,
+)
+from grafana.generator.panels import BAD, GOOD, SO_SO, Column, over_time, stat, table, transformation
+from grafana.generator.promql import ANY_DAG, DAG, ENVIRONMENT, legend
+from grafana.generator.queries import columns, now
+from grafana.generator.queries import over_time as series
+
+MINUTE = "1m"
+BUDGET = ((None, BAD), (0, SO_SO), (0.25, GOOD))
+BURN = ((None, GOOD), (1, SO_SO), (6, BAD))
+WINDOWS = ("1h", "6h", "1d", "3d")
+#: From the multi-window, multi-burn-rate alerts of Google's SRE workbook.
+FAST, SLOW = 14.4, 6
+
+
+def _each(expression: str, how: str = "max") -> str:
+    return f"{how} by ({ENVIRONMENT}, {DAG}) ({expression})"
+
+
+OBJECTIVES = Row(
+    "Objectives",
+    [
+        stat(
+            "DAGs within their objective",
+            "DAGs that have error budget left over the last 30 days.",
+            "short",
+            now(f"count({_each(ANY_DAG(recording.BUDGET_LEFT), 'min')} >= 0) or vector(0)"),
+            width=6,
+        ),
+        stat(
+            "DAGs that miss it",
+            "DAGs with more failures in the last 30 days than the objective allows.",
+            "short",
+            now(f"count({_each(ANY_DAG(recording.BUDGET_LEFT), 'min')} < 0) or vector(0)"),
+            steps=((None, GOOD), (1, BAD)),
+            width=6,
+        ),
+        stat(
+            "Fastest burn, 1 h",
+            "How fast the worst DAG spends its budget: 1 spends it in exactly 30 days.",
+            "none",
+            now(f"max({ANY_DAG(recording.burn('1h'))})"),
+            steps=BURN,
+            empty="no runs",
+            width=6,
+            decimals=1,
+        ),
+        stat(
+            "Least budget left",
+            "What is left of the failures that the objective allows in 30 days, for the DAG that has least.",
+            "percentunit",
+            now(f"min({ANY_DAG(recording.BUDGET_LEFT)})"),
+            steps=BUDGET,
+            empty="no runs",
+            width=6,
+            decimals=0,
+        ),
+        table(
+            "Each DAG",
+            "Objective, success rate over 30 days, what is left of the budget, and how fast it is being spent.",
+            [
+                columns(_each(ANY_DAG(recording.OBJECTIVE))),
+                columns(f"1 - {_each(ANY_DAG(recording.errors('30d')))}"),
+                columns(_each(ANY_DAG(recording.BUDGET_LEFT), "min")),
+                *(columns(_each(ANY_DAG(recording.burn(window)))) for window in WINDOWS),
+            ],
+            [
+                Column("DAG", links={"Open the DAG": path("dag", *PLACE, dag=cell("DAG"))}),
+                Column("Objective", "percentunit"),
+                Column("Success, 30 d", "percentunit", decimals=2),
+                Column("Budget left", "percentunit", BUDGET, decimals=0),
+                *(Column(f"Burn {window}", steps=BURN, decimals=1) for window in WINDOWS),
+            ],
+            transformation("merge"),
+            transformation(
+                "organize",
+                excludeByName={"Time": True},
+                indexByName={DAG: 0, ENVIRONMENT: 1},
+                renameByName={
+                    DAG: "DAG",
+                    ENVIRONMENT: "Environment",
+                    "Value #A": "Objective",
+                    "Value #B": "Success, 30 d",
+                    "Value #C": "Budget left",
+                    **{f"Value #{ref}": f"Burn {window}" for ref, window in zip("DEFG", WINDOWS, strict=True)},
+                },
+            ),
+        ),
+    ],
+)
+
+BURNING = Row(
+    "How budgets are spent",
+    [
+        over_time(
+            "Burn rate, 1 h",
+            f"The twenty DAGs that burn fastest. Above {FAST} a month's budget is gone in two days.",
+            "none",
+            series(f"topk(20, max by ({DAG}) ({ANY_DAG(recording.burn('1h'))}))", legend(DAG), interval=MINUTE),
+        ),
+        over_time(
+            "Burn rate, 6 h",
+            f"The twenty DAGs that burn fastest. Above {SLOW} a month's budget is gone in five days.",
+            "none",
+            series(f"topk(20, max by ({DAG}) ({ANY_DAG(recording.burn('6h'))}))", legend(DAG), interval=MINUTE),
+        ),
+        over_time(
+            "Budget left",
+            "The twenty DAGs with least; below zero the objective is missed.",
+            "percentunit",
+            series(f"bottomk(20, min by ({DAG}) ({ANY_DAG(recording.BUDGET_LEFT)}))", legend(DAG), interval=MINUTE),
+        ),
+        table(
+            "Recent violations",
+            "DAGs that spent budget faster than allowed within the time range: for how long, and how fast at worst.",
+            [
+                columns(f"60 * count_over_time(({_each(ANY_DAG(recording.burn('1h')))} > 1)[$__range:1m])"),
+                columns(f"max_over_time(({_each(ANY_DAG(recording.burn('1h')))} > 1)[$__range:1m])"),
+            ],
+            [
+                Column("DAG", links={"Open the DAG": path("dag", *PLACE, dag=cell("DAG"))}),
+                Column("Too fast for", "s"),
+                Column("Fastest burn", steps=BURN, decimals=1),
+            ],
+            transformation("merge"),
+            transformation(
+                "organize",
+                excludeByName={"Time": True},
+                indexByName={DAG: 0, ENVIRONMENT: 1},
+                renameByName={
+                    DAG: "DAG",
+                    ENVIRONMENT: "Environment",
+                    "Value #A": "Too fast for",
+                    "Value #B": "Fastest burn",
+                },
+            ),
+            sort="Too fast for",
+            width=12,
+            height=8,
+        ),
+    ],
+)
+
+STARTS = semconv.RUN_STARTS.prometheus_name
+
+PAGE = Page(
+    "slo",
+    "SLO",
+    "Objectives of each DAG, burn rates, what is left of the error budgets, and recent violations.",
+    rows=[OBJECTIVES, BURNING],
+    variables=[environment(STARTS), service(STARTS), team(), dag()],
+    annotations=[failed_runs(logql.ANY_SERVICE, logql.ANY_DAG), fired_alerts()],
+    since="now-7d",
+)

@@ -1,0 +1,1 @@
+"""Turns the Python of grafana/dashboards into Grafana's JSON; knows the signals' names and no single dashboard."""
