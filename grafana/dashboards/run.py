@@ -33,7 +33,7 @@ def _definition(heading: str, attribute: str, value: str) -> Query:
             logql.event(semconv.DAG_DEFINED),
             logql.ONE_DAG,
             f'{label(semconv.DAG_VERSION)}="$version"',
-            logql.as_object(attribute, f'"row":"{heading}"', '"{{ $at }}"', logql.quoted(value)),
+            logql.as_object(attribute, f'"row":"{heading}"', '"n{{ $at }}"', logql.quoted(value)),
         ),
         most=1,
     )
@@ -60,9 +60,11 @@ GRAPH = node_graph(
     ],
     transformation("extractFields", source="Line", format="json", replace=True, keepTime=False),
     transformation("transpose", only="/^[A-E]$/", firstFieldName="row", restFieldsName="", addNewFields=False),
-    transformation("joinByField", only="/^[A-C]$/", byField="row", mode="outer"),
-    transformation("joinByField", only="/^[DE]$/", byField="row", mode="outer"),
-    transformation("organize", only="/^[A-C-]+$/", excludeByName={"row": True}),
+    transformation("joinByField", only="/^transpose-[A-C]$/", byField="row", mode="outer"),
+    transformation("joinByField", only="/^transpose-[DE]$/", byField="row", mode="outer"),
+    transformation("organize", only="/transpose-D/", excludeByName={}, indexByName={}, renameByName={"row": "id"}),
+    transformation("organize", only="/transpose-A/", excludeByName={"row": True}, indexByName={}, renameByName={}),
+    transformation("joinByField", only="/transpose-A|^F$/", byField="id", mode="outer"),
 )
 
 RUN = Row(

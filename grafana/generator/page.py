@@ -17,6 +17,7 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableRefresh,
     VariableSort,
 )
+from grafana_foundation_sdk.models.table import Options as TableOptions
 from hamilton_otel import semconv
 
 from . import logql, promql
@@ -69,7 +70,15 @@ class Page:
         built = page.build()
         for number, panel in enumerate(_panels(built), start=1):
             panel.id_val = number
-        return built
+        return without_footers(built)
+
+
+def without_footers(built: Dashboard) -> Dashboard:
+    """Return the dashboard without the option that the SDK gives to tables and that they no longer have."""
+    for panel in _panels(built):
+        if isinstance(getattr(panel, "options", None), TableOptions):
+            panel.options.footer = None
+    return built
 
 
 def path(name: str, /, *keep: str, **variables: str) -> str:

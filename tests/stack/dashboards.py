@@ -81,7 +81,8 @@ def _wait_until_recorded(stack: Stack) -> None:
     runs = f"sum(sum_over_time(hamilton:runs:increase1m{{{MINE}}}[15m]))"
     eventually(lambda: backends.value(stack, runs) == ended, timeout=150)
     eventually(lambda: backends.value(stack, f"sum(hamilton:lost_runs{{{MINE}}})") == 1, timeout=100)
-    eventually(lambda: backends.value(stack, f"count(hamilton:error_budget:remaining_ratio{{{MINE}}})"), timeout=100)
+    too_fast = f"count_over_time((hamilton:error_budget:burn_rate1h{{{MINE}}} > 1)[10m:1m])"
+    eventually(lambda: backends.value(stack, too_fast), timeout=150)
 
 
 @dataclass(frozen=True)
