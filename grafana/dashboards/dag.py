@@ -45,6 +45,7 @@ from grafana.generator.promql import (
     OUTCOME,
     STEP,
     SUCCESS,
+    chosen,
     count,
     label,
     legend,
@@ -62,8 +63,8 @@ from .listing import listing, run_columns, runs_of
 
 MINUTE = "1m"
 WEEK = "7d"
-NODES = f'{NODE}=~"$node"'
-ENDED = f'{OUTCOME}=~"$outcome"'
+NODES = f"{NODE}=~{chosen('node')}"
+ENDED = f"{OUTCOME}=~{chosen('outcome')}"
 HOST, PID = label(semconv.HOST_NAME), label(semconv.PROCESS_PID)
 TASK = label(semconv.TASK_NAME)
 CACHE_RESULT = label(semconv.CACHE_RESULT)

@@ -8,6 +8,7 @@ from grafana.generator.promql import (
     ANY_SERVICE,
     JOB,
     Scope,
+    chosen,
     label,
     legend,
     or_zero,
@@ -21,8 +22,8 @@ from grafana.generator.queries import over_time as series
 MINUTE = "1m"
 HOST = label(semconv.HOST_NAME)
 PID = label(semconv.PROCESS_PID)
-ANY_HOST = Scope((f'{HOST}=~"$host"',))
-PROCESS = Scope((*ANY_SERVICE.matchers, f'{HOST}=~"$host"'))
+ANY_HOST = Scope((f"{HOST}=~{chosen('host')}",))
+PROCESS = Scope((*ANY_SERVICE.matchers, *ANY_HOST.matchers))
 NAMES = f"{legend(JOB)} {legend(HOST)}:{legend(PID)}"
 DEVICE = f"{legend(HOST)} {legend('device')}"
 FULL = ((None, GOOD), (0.8, SO_SO), (0.95, BAD))

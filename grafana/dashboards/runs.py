@@ -10,8 +10,8 @@ from grafana.generator.queries import log_count, log_counts
 
 from .listing import USER, listing, run_columns, runs_of
 
-TAG = f'{label(semconv.RUN_TAGS)}_${{tag:raw}}=~"$tag_value"'
-FILTERS = (logql.ANY_DAG, logql.ANY_OUTCOME, f'{USER}=~"$user"', TAG)
+TAG = f'{label(semconv.RUN_TAGS)}_${{tag:raw}}=~`${{tag_value:raw}}`'
+FILTERS = (logql.ANY_DAG, logql.ANY_OUTCOME, f"{USER}=~`${{user:raw}}`", TAG)
 ENDED = logql.lines(logql.ANY_SERVICE, logql.event(*logql.ENDINGS), *FILTERS)
 
 

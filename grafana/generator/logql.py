@@ -5,7 +5,7 @@ from typing import Final
 from hamilton_otel import semconv
 from hamilton_otel.semconv import Event
 
-from .promql import DAG, OUTCOME, label
+from .promql import DAG, OUTCOME, chosen, label
 
 SERVICE: Final = "service_name"
 ENVIRONMENT: Final = "deployment_environment_name"
@@ -13,11 +13,11 @@ EVENT: Final = "event_name"
 RUN: Final = label(semconv.RUN_ID)
 ENDINGS: Final = (semconv.RUN_COMPLETED, semconv.RUN_FAILED, semconv.RUN_CANCELLED)
 
-ANY_SERVICE: Final = f'{{{SERVICE}=~"$service", {ENVIRONMENT}=~"$environment"}}'
+ANY_SERVICE: Final = f"{{{SERVICE}=~{chosen('service')}, {ENVIRONMENT}=~{chosen('environment')}}}"
 EVERYTHING: Final = f'{{{SERVICE}=~".+"}}'
-ONE_DAG: Final = f'{DAG}="$dag"'
-ANY_DAG: Final = f'{DAG}=~"$dag"'
-ANY_OUTCOME: Final = f'{OUTCOME}=~"$outcome"'
+ONE_DAG: Final = f"{DAG}=~{chosen('dag')}"
+ANY_DAG: Final = ONE_DAG
+ANY_OUTCOME: Final = f"{OUTCOME}=~{chosen('outcome')}"
 
 
 def lines(streams: str, *filters: str) -> str:

@@ -103,7 +103,7 @@ def environment(metric: str) -> Variable:
 
 def service(metric: str) -> Variable:
     """Return the choice of services (Prometheus' ``job``)."""
-    within = f'{metric}{{{promql.ENVIRONMENT}=~"$environment"}}'
+    within = f"{metric}{{{promql.ENVIRONMENT}=~{promql.chosen('environment')}}}"
     # Loki takes no query whose streams could be all there are.
     return _choice("service", "Service", within, promql.JOB, everything=".+")
 

@@ -19,6 +19,15 @@ def label(attribute: str) -> str:
     return attribute.replace(".", "_")
 
 
+def chosen(name: str) -> str:
+    """Return what Grafana replaces by a pattern, in a string, for the chosen values of the variable *name*.
+
+    Between backquotes, where nothing but a backquote has to be escaped: Grafana escapes no quotation mark, and takes an
+    apostrophe for one of the string around it.
+    """
+    return f"`${{{name}:regex}}`"
+
+
 JOB: Final = "job"
 ENVIRONMENT: Final = "deployment_environment_name"
 DAG: Final = label(semconv.DAG_NAME)
@@ -47,9 +56,9 @@ class Scope:
         return f"{name}{suffix}{{{within}}}" if within else f"{name}{suffix}"
 
 
-_PLACE: Final = (f'{JOB}=~"$service"', f'{ENVIRONMENT}=~"$environment"')
-ANY_DAG: Final = Scope((*_PLACE, f'{TEAM}=~"$team"', f'{DAG}=~"$dag"'))
-ONE_DAG: Final = Scope((*_PLACE, f'{DAG}="$dag"'))
+_PLACE: Final = (f"{JOB}=~{chosen('service')}", f"{ENVIRONMENT}=~{chosen('environment')}")
+ANY_DAG: Final = Scope((*_PLACE, f"{TEAM}=~{chosen('team')}", f"{DAG}=~{chosen('dag')}"))
+ONE_DAG: Final = Scope((*_PLACE, f"{DAG}=~{chosen('dag')}"))
 ANY_SERVICE: Final = Scope(_PLACE)
 EVERYTHING: Final = Scope()
 

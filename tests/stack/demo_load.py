@@ -23,6 +23,7 @@ from hamilton_otel.annotations import record_retry
 SLEEPS = (0.15, 0.15, 0.15, 0.15, 0.15, 0.15, 0.15, 0.15, 0.15, 0.6)
 ROWS = 200
 BLOCKS = 5
+ODD = """it's|a"name"(50%)&$more\\d"""
 WORKERS = 2
 
 
@@ -112,6 +113,15 @@ def with_tasks(dag: str, *functions: Callable[..., Any]) -> driver.Driver:
     return builder.with_local_executor(local).with_remote_executor(remote).build()
 
 
+def oddly_named() -> None:
+    """A DAG whose name has everything that a query or an address could take for its own."""
+
+    def one() -> int:
+        return 1
+
+    build(ODD, one).build().execute(["one"])
+
+
 def retried() -> None:
     """A node that needs three attempts."""
 
@@ -174,6 +184,7 @@ RUNS = {
     "steady": {"success": len(SLEEPS)},
     "cached": {"success": 3},
     "parallel": {"success": 1},
+    ODD: {"success": 1},
     "retried": {"success": 1},
     "cancelled": {"cancelled": 1},
 }
@@ -188,6 +199,7 @@ def main(folder: Path, kind: str = "") -> None:
     orders(folder)
     cached(folder)
     parallel()
+    oddly_named()
     retried()
     cancelled()
     print(json.dumps(RUNS))

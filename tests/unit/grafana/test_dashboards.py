@@ -183,6 +183,13 @@ def test_the_dashboards_link_to_each_other(dashboard: dict[str, Any]) -> None:
     assert dashboard["tags"] == ["hamilton"]
 
 
+def test_chosen_values_stand_between_backquotes(dashboard: dict[str, Any]) -> None:
+    """A DAG may have quotation marks and apostrophes in its name, and a reader may write a regular expression."""
+    asked = [text for text in strings(dashboard) if re.search(r"=~", text)]
+    assert asked
+    assert not [text for text in asked if re.search(r'=~"[^"]*\$(?!run_)', text)]
+
+
 def test_what_is_recorded_has_a_rule() -> None:
     """Each name with a colon is recorded by a rule."""
     files = (ROOT / "prometheus/rules").glob("*.yml")
