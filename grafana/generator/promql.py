@@ -84,8 +84,8 @@ def total(expression: str, *by: str) -> str:
 
 
 def quantile(q: float, buckets: str, *by: str) -> str:
-    """Return the quantile of increases or rates of buckets."""
-    return f"histogram_quantile({q}, {total(buckets, *by, 'le')})"
+    """Return the quantile of increases or rates of buckets, nothing where they did not grow (and not NaN)."""
+    return f"histogram_quantile({q}, {total(buckets, *by, 'le')}) >= 0"
 
 
 def ratio(part: str, whole: str) -> str:
