@@ -131,7 +131,7 @@ DETAILS = Row(
         logs(
             "Logs",
             "Every line of the run, the user's code's too, as they come in.",
-            log_lines(logql.lines(logql.EVERYTHING, f'{logql.RUN}="$run"'), most=2000),
+            log_lines(logql.lines(logql.EVERYTHING, OF_RUN), most=2000),
             width=14,
             height=16,
         ),

@@ -34,7 +34,8 @@ def event(*events: Event) -> str:
 
 def of_run(variable: str) -> str:
     """Return the filter for the run whose id the dashboard's variable holds."""
-    return f'{RUN}="${variable}"'
+    # What belongs to no run has no id either, which an empty variable would match.
+    return f'{RUN}="${variable}" | {RUN}!=""'
 
 
 def counted(query: str, window: str, *by: str) -> str:
