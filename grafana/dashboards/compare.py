@@ -134,7 +134,7 @@ CHOICE = Row(
             "Runs",
             "Click the outcome of a run to take it as A or as B.",
             runs_of(logql.ANY_SERVICE, logql.ANY_DAG),
-            run_columns(*PLACE, "run_a", "trace_a", "run_b", "trace_b"),
+            run_columns(*PLACE, "dag", "run_a", "trace_a", "run_b", "trace_b"),
             height=12,
         )
     ],

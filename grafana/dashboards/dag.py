@@ -182,7 +182,7 @@ RUNS = Row(
             "Latest runs",
             "The last runs of this DAG from their log events. Click a run to see all of it.",
             runs_of(logql.ANY_SERVICE, logql.ONE_DAG, logql.ANY_OUTCOME),
-            run_columns(*PLACE),
+            run_columns(*PLACE, "dag"),
         ),
     ],
 )

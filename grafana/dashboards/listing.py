@@ -68,13 +68,16 @@ def fields_of_lines(fields: Mapping[str, str], numbers: Sequence[str] = (), only
 
 def run_columns(*variables: str) -> tuple[Column, ...]:
     """Return how the columns of a table of runs look on a dashboard with those *variables*, which links keep."""
-    place = [name for name in PLACE if name in variables]
+    place = [name for name in (*PLACE, "dag") if name in variables]
     other = {side: [name for name in (f"run_{side}", f"trace_{side}") if name in variables] for side in "ab"}
-    as_a = path("compare", *other["b"], run_a=cell("Run"), trace_a=cell("Trace"))
-    as_b = path("compare", *other["a"], run_b=cell("Run"), trace_b=cell("Trace"))
+    as_a = path("compare", *place, *other["b"], run_a=cell("Run"), trace_a=cell("Trace"))
+    as_b = path("compare", *place, *other["a"], run_b=cell("Run"), trace_b=cell("Trace"))
+    to_dag = path(
+        "dag", *(name for name in place if name == "service"), environment=cell("Environment"), dag=cell("DAG")
+    )
     return (
         Column("Ended", "dateTimeAsLocal", width=175),
-        Column("DAG", links={"Open the DAG": path("dag", *place, dag=cell("DAG"))}),
+        Column("DAG", links={"Open the DAG": to_dag}),
         Column("Duration", "s", width=100),
         Column("Nodes", width=80),
         Column("Failed nodes", steps=NONE_IS_GOOD, width=110),

@@ -53,7 +53,7 @@ from grafana.generator.queries import over_time as series
 HOUR = 3600
 MINUTE = "1m"
 FINISHED = "_count"
-TO_DAG = path("dag", *PLACE, dag="${__field.labels.hamilton_dag_name}")
+TO_DAG = path("dag", *PLACE, dag="${__field.labels.hamilton_dag_name:percentencode}")
 
 
 def _finished(*matchers: str, window: str = "$__range") -> str:
@@ -172,7 +172,10 @@ DAGS = Row(
                 columns(f"min by ({ENVIRONMENT}, {DAG}) ({ANY_DAG(recording.BUDGET_LEFT)})"),
             ],
             [
-                Column("DAG", links={"Open the DAG": path("dag", *PLACE, dag=cell("DAG"))}),
+                Column(
+                    "DAG",
+                    links={"Open the DAG": path("dag", "service", environment=cell("Environment"), dag=cell("DAG"))},
+                ),
                 Column("Failed", steps=NONE_IS_GOOD),
                 Column("Success rate", "percentunit", MANY_ARE_GOOD, decimals=1),
                 Column("p95 duration", "s"),

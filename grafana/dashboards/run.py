@@ -150,7 +150,7 @@ PAGE = Page(
         text("version", "Version", "Version of its DAG.", hidden=True),
     ],
     links={
-        "The DAG": path("dag", dag="${dag}"),
+        "The DAG": path("dag", dag="${dag:percentencode}"),
         "All runs": path("runs"),
     },
     refresh="10s",

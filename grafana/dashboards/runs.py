@@ -10,7 +10,7 @@ from grafana.generator.queries import log_count, log_counts
 
 from .listing import USER, listing, run_columns, runs_of
 
-TAG = f'{label(semconv.RUN_TAGS)}_${{tag:raw}}=~`${{tag_value:raw}}`'
+TAG = f"{label(semconv.RUN_TAGS)}_${{tag:raw}}=~`${{tag_value:raw}}`"
 FILTERS = (logql.ANY_DAG, logql.ANY_OUTCOME, f"{USER}=~`${{user:raw}}`", TAG)
 ENDED = logql.lines(logql.ANY_SERVICE, logql.event(*logql.ENDINGS), *FILTERS)
 
@@ -49,7 +49,7 @@ PAGE = Page(
                     "The newest thousand runs that the filters let through. Click a run to see all of it; an outcome "
                     "also offers to compare two runs.",
                     runs_of(logql.ANY_SERVICE, *FILTERS),
-                    run_columns(*PLACE),
+                    run_columns(*PLACE, "dag"),
                     height=22,
                 ),
             ],

@@ -81,7 +81,10 @@ OBJECTIVES = Row(
                 *(columns(_each(ANY_DAG(recording.burn(window)))) for window in WINDOWS),
             ],
             [
-                Column("DAG", links={"Open the DAG": path("dag", *PLACE, dag=cell("DAG"))}),
+                Column(
+                    "DAG",
+                    links={"Open the DAG": path("dag", "service", environment=cell("Environment"), dag=cell("DAG"))},
+                ),
                 Column("Objective", "percentunit"),
                 Column("Success, 30 d", "percentunit", decimals=2),
                 Column("Budget left", "percentunit", BUDGET, decimals=0),
@@ -134,7 +137,10 @@ BURNING = Row(
                 columns(f"max_over_time(({_each(ANY_DAG(recording.burn('1h')))} > 1)[$__range:1m])"),
             ],
             [
-                Column("DAG", links={"Open the DAG": path("dag", *PLACE, dag=cell("DAG"))}),
+                Column(
+                    "DAG",
+                    links={"Open the DAG": path("dag", "service", environment=cell("Environment"), dag=cell("DAG"))},
+                ),
                 Column("Too fast for", "s"),
                 Column("Fastest burn", steps=BURN, decimals=1),
             ],

@@ -213,7 +213,8 @@ def _to_the_others() -> Any:
 
 def _link(named: tuple[str, str]) -> Any:
     title, url = named
-    return dashboard.DashboardLink(title).type(DashboardLinkType.LINK).url(url).include_vars(True).keep_time(True)
+    # The address has the time range and the variables already (path()); Grafana would add them once more.
+    return dashboard.DashboardLink(title).type(DashboardLinkType.LINK).url(url)
 
 
 def _panels(built: Dashboard) -> list[Any]:

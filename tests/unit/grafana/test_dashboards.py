@@ -176,6 +176,22 @@ def test_links_lead_somewhere(dashboard: dict[str, Any]) -> None:
         assert kept <= variables[uid] & variables[dashboard["uid"]], link
 
 
+def test_links_escape_what_they_carry(dashboard: dict[str, Any]) -> None:
+    """The name of a DAG may hold what an address takes for its own."""
+    for link in (text for text in strings(dashboard) if text.startswith("/d/")):
+        assert not re.search(r"var-\w+=\$\{(?![^}]*:percentencode\})", link), link
+
+
+def test_a_row_of_one_environment_leads_to_it(dashboard: dict[str, Any]) -> None:
+    """The same DAG may run in another, and do well there."""
+    for panel in shown(dashboard):
+        overrides = panel["fieldConfig"]["overrides"]
+        in_row = json.dumps(panel.get("transformations", [])).count('"Environment"')
+        for link in (text for text in strings(overrides) if in_row and text.startswith("/d/hamilton-dag/")):
+            assert 'var-environment=${__data.fields["Environment"]:percentencode}' in link, panel["title"]
+            assert "${environment:queryparam}" not in link
+
+
 def test_the_dashboards_link_to_each_other(dashboard: dict[str, Any]) -> None:
     """A list of all dashboards keeps the time range and the variables."""
     listed = [link for link in dashboard["links"] if link["type"] == "dashboards"]
