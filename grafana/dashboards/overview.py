@@ -7,8 +7,8 @@ from grafana.generator.page import (
     PLACE,
     Page,
     Row,
-    cell,
     dag,
+    dag_of_row,
     environment,
     failed_runs,
     fired_alerts,
@@ -83,7 +83,7 @@ NOW = Row(
             "short",
             now(or_zero(total(_finished(FAILURE)))),
             steps=NONE_IS_GOOD,
-            links={"The failed runs": path("runs", *PLACE, "dag", outcome="failure")},
+            links={"The failed runs": path("runs", *PLACE, "team", "dag", outcome="failure")},
         ),
         stat(
             "Success rate, 24 h",
@@ -117,7 +117,7 @@ NOW = Row(
             "percentunit",
             now(f"min({ANY_DAG(recording.BUDGET_LEFT)})"),
             steps=((None, BAD), (0, SO_SO), (0.25, GOOD)),
-            links={"Objectives": path("slo", *PLACE)},
+            links={"Objectives": path("slo", *PLACE, "team", "dag")},
             empty="no runs",
         ),
     ],
@@ -174,7 +174,7 @@ DAGS = Row(
             [
                 Column(
                     "DAG",
-                    links={"Open the DAG": path("dag", "service", environment=cell("Environment"), dag=cell("DAG"))},
+                    links={"Open the DAG": dag_of_row("service")},
                 ),
                 Column("Failed", steps=NONE_IS_GOOD),
                 Column("Success rate", "percentunit", MANY_ARE_GOOD, decimals=1),
@@ -224,7 +224,9 @@ DAGS = Row(
         logs(
             "Latest failures",
             "One line for each failed run; its details hold the run, the error and the trace.",
-            log_lines(logql.lines(logql.ANY_SERVICE, logql.event(semconv.RUN_FAILED), logql.ANY_DAG), most=100),
+            log_lines(
+                logql.lines(logql.ANY_SERVICE, logql.event(semconv.RUN_FAILED), logql.ANY_TEAM, logql.ANY_DAG), most=100
+            ),
             width=12,
             height=8,
         ),
@@ -239,6 +241,6 @@ PAGE = Page(
     "What runs, what failed, what is late: every DAG at a glance.",
     rows=[NOW, RUNS, DAGS],
     variables=[environment(STARTS), service(STARTS), team(), dag()],
-    annotations=[failed_runs(logql.ANY_SERVICE, logql.ANY_DAG), fired_alerts()],
+    annotations=[failed_runs(logql.ANY_SERVICE, logql.ANY_TEAM, logql.ANY_DAG), fired_alerts()],
     refresh="30s",
 )

@@ -3,7 +3,19 @@
 from hamilton_otel import semconv
 
 from grafana.generator import logql
-from grafana.generator.page import PLACE, Page, Row, dag, environment, failed_runs, fired_alerts, outcome, service, text
+from grafana.generator.page import (
+    PLACE,
+    Page,
+    Row,
+    dag,
+    environment,
+    failed_runs,
+    fired_alerts,
+    outcome,
+    service,
+    team,
+    text,
+)
 from grafana.generator.panels import over_time, stat
 from grafana.generator.promql import OUTCOME, RANGE, STEP, label, legend
 from grafana.generator.queries import log_count, log_counts
@@ -11,7 +23,7 @@ from grafana.generator.queries import log_count, log_counts
 from .listing import USER, listing, run_columns, runs_of
 
 TAG = f"{label(semconv.RUN_TAGS)}_${{tag:raw}}=~`${{tag_value:raw}}`"
-FILTERS = (logql.ANY_DAG, logql.ANY_OUTCOME, f"{USER}=~`${{user:raw}}`", TAG)
+FILTERS = (logql.ANY_TEAM, logql.ANY_DAG, logql.ANY_OUTCOME, f"{USER}=~`${{user:raw}}`", TAG)
 ENDED = logql.lines(logql.ANY_SERVICE, logql.event(*logql.ENDINGS), *FILTERS)
 
 
@@ -58,11 +70,12 @@ PAGE = Page(
     variables=[
         environment(STARTS),
         service(STARTS),
+        team(),
         dag(),
         outcome(),
         text("user", "User", "Regular expression for the tag `user`.", ".*"),
         text("tag", "Tag", "Name of a tag, with _ for what is no letter or digit.", "user"),
         text("tag_value", "Tag's value", "Regular expression for its value.", ".*"),
     ],
-    annotations=[failed_runs(logql.ANY_SERVICE, logql.ANY_DAG), fired_alerts()],
+    annotations=[failed_runs(logql.ANY_SERVICE, logql.ANY_TEAM, logql.ANY_DAG), fired_alerts()],
 )

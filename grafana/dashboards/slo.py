@@ -4,11 +4,10 @@ from hamilton_otel import semconv
 
 from grafana.generator import logql, recording
 from grafana.generator.page import (
-    PLACE,
     Page,
     Row,
-    cell,
     dag,
+    dag_of_row,
     environment,
     failed_runs,
     fired_alerts,
@@ -83,7 +82,7 @@ OBJECTIVES = Row(
             [
                 Column(
                     "DAG",
-                    links={"Open the DAG": path("dag", "service", environment=cell("Environment"), dag=cell("DAG"))},
+                    links={"Open the DAG": dag_of_row("service")},
                 ),
                 Column("Objective", "percentunit"),
                 Column("Success, 30 d", "percentunit", decimals=2),
@@ -139,7 +138,7 @@ BURNING = Row(
             [
                 Column(
                     "DAG",
-                    links={"Open the DAG": path("dag", "service", environment=cell("Environment"), dag=cell("DAG"))},
+                    links={"Open the DAG": dag_of_row("service")},
                 ),
                 Column("Too fast for", "s"),
                 Column("Fastest burn", steps=BURN, decimals=1),
@@ -171,6 +170,6 @@ PAGE = Page(
     "Objectives of each DAG, burn rates, what is left of the error budgets, and recent violations.",
     rows=[OBJECTIVES, BURNING],
     variables=[environment(STARTS), service(STARTS), team(), dag()],
-    annotations=[failed_runs(logql.ANY_SERVICE, logql.ANY_DAG), fired_alerts()],
+    annotations=[failed_runs(logql.ANY_SERVICE, logql.ANY_TEAM, logql.ANY_DAG), fired_alerts()],
     since="now-7d",
 )

@@ -17,6 +17,7 @@ ANY_SERVICE: Final = f"{{{SERVICE}=~{chosen('service')}, {ENVIRONMENT}=~{chosen(
 EVERYTHING: Final = f'{{{SERVICE}=~".+"}}'
 ONE_DAG: Final = f"{DAG}=~{chosen('dag')}"
 ANY_DAG: Final = ONE_DAG
+ANY_TEAM: Final = f"{label(semconv.RUN_TAGS)}_team=~{chosen('team')}"
 ANY_OUTCOME: Final = f"{OUTCOME}=~{chosen('outcome')}"
 
 

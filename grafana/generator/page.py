@@ -93,6 +93,11 @@ def cell(column: str) -> str:
     return f'${{__data.fields["{column}"]:percentencode}}'
 
 
+def dag_of_row(*keep: str) -> str:
+    """Return the link to the DAG of the row that was clicked, in the environment of that row."""
+    return path("dag", *keep, environment=cell("Environment"), dag=cell("DAG"))
+
+
 PLACE: Final = ("environment", "service")
 
 
