@@ -6,7 +6,7 @@ from typing import Any, Final
 from hamilton_otel import semconv
 
 from grafana.generator import logql
-from grafana.generator.page import PLACE, cell, path
+from grafana.generator.page import PLACE, cell, dag_of_row, path
 from grafana.generator.panels import BAD, NONE_IS_GOOD, Column, Panel, table, transformation
 from grafana.generator.promql import DAG, ENVIRONMENT, ERROR_TYPE, OUTCOME, label
 from grafana.generator.queries import Query, log_lines
@@ -72,9 +72,7 @@ def run_columns(*variables: str) -> tuple[Column, ...]:
     other = {side: [name for name in (f"run_{side}", f"trace_{side}") if name in variables] for side in "ab"}
     as_a = path("compare", *place, *other["b"], run_a=cell("Run"), trace_a=cell("Trace"))
     as_b = path("compare", *place, *other["a"], run_b=cell("Run"), trace_b=cell("Trace"))
-    to_dag = path(
-        "dag", *(name for name in place if name == "service"), environment=cell("Environment"), dag=cell("DAG")
-    )
+    to_dag = dag_of_row(*(name for name in place if name == "service"))
     return (
         Column("Ended", "dateTimeAsLocal", width=175),
         Column("DAG", links={"Open the DAG": to_dag}),

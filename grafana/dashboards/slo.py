@@ -11,7 +11,6 @@ from grafana.generator.page import (
     environment,
     failed_runs,
     fired_alerts,
-    path,
     service,
     team,
 )
