@@ -5,7 +5,7 @@ from hamilton_otel import semconv
 
 from grafana.generator import logql
 from grafana.generator.page import PLACE, Page, Row, dag, environment, path, service, text
-from grafana.generator.panels import BAD, GOOD, SO_SO, Column, table, transformation
+from grafana.generator.panels import BAD, GOOD, SO_SO, Column, table, transformation, without_empty_frames
 from grafana.generator.promql import label
 from grafana.generator.queries import Query, log_lines, trace
 
@@ -59,6 +59,7 @@ PAIR = Row(
             ],
             [],
             transformation("extractFields", source="labels", format="json", replace=True, keepTime=False),
+            without_empty_frames(),
             transformation("sortBy", fields={}, sort=[{"field": "run", "desc": False}]),
             transformation("organize", excludeByName={}, indexByName={"run": 0}, renameByName={}),
             transformation("transpose", firstFieldName="Field", restFieldsName="", addNewFields=False),
@@ -113,6 +114,7 @@ PAIR = Row(
             [_rows_of(side) for side in SIDES],
             [Column("B / A", "none", ((None, SO_SO), (0.9, GOOD), (1.1, SO_SO)), decimals=2)],
             transformation("extractFields", source="Line", format="json", replace=True, keepTime=False),
+            without_empty_frames(),
             transformation("transpose", firstFieldName="Node", restFieldsName="", addNewFields=False),
             transformation("joinByField", byField="Node", mode="outer"),
             transformation(

@@ -4,7 +4,7 @@ from hamilton_otel import semconv
 
 from grafana.generator import logql
 from grafana.generator.page import Page, Row, path, text
-from grafana.generator.panels import BAD, Column, gantt, logs, node_graph, table, transformation
+from grafana.generator.panels import BAD, Column, gantt, logs, node_graph, table, transformation, without_empty_frames
 from grafana.generator.promql import ERROR_TYPE, NODE, label
 from grafana.generator.queries import Query, log_lines, trace
 
@@ -59,6 +59,7 @@ GRAPH = node_graph(
         _failed_nodes(),
     ],
     transformation("extractFields", source="Line", format="json", replace=True, keepTime=False),
+    without_empty_frames(),
     transformation("transpose", only="/^[A-E]$/", firstFieldName="row", restFieldsName="", addNewFields=False),
     transformation("joinByField", only="/^transpose-[A-C]$/", byField="row", mode="outer"),
     transformation("joinByField", only="/^transpose-[DE]$/", byField="row", mode="outer"),
@@ -123,6 +124,7 @@ DETAILS = Row(
             ],
             [],
             transformation("extractFields", source="labels", format="json", replace=True, keepTime=False),
+            without_empty_frames(),
             transformation("organize", excludeByName={}, indexByName={logql.EVENT: 0}, renameByName={}),
             transformation("transpose", firstFieldName="Field", restFieldsName="", addNewFields=False),
             width=10,

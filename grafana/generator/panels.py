@@ -256,6 +256,11 @@ def transformation(kind: str, *, only: str = "", **options: Any) -> DataTransfor
     return DataTransformerConfig(id_val=kind, filter_val=matcher, options=options)
 
 
+def without_empty_frames() -> DataTransformerConfig:
+    """Return the transformation that leaves out answers without fields, on which Grafana's `transpose` fails."""
+    return transformation("filterFieldsByName", include={"pattern": ".*"})
+
+
 def values(**shown: tuple[str, str]) -> ValueMap:
     """Return what is shown instead of a value, as text and colour."""
     return ValueMap({value: ValueMappingResult(text=text, color=colour) for value, (text, colour) in shown.items()})
