@@ -48,8 +48,9 @@ def _failed_nodes() -> Query:
 
 GRAPH = node_graph(
     "DAG",
-    "The DAG's nodes and edges as this version defined them; nodes that failed in this run have a red ring. Empty "
-    "where no process that defined this version has reported within the time range.",
+    "The DAG's nodes and edges as this version defined them; nodes that failed in this run have a red ring. Of "
+    "a DAG of hundreds of nodes the first that fit into 48,000 characters. Empty where no process that defined this "
+    "version has started within the time range.",
     [
         _definition("id", NODES, "$item.name"),
         _definition("title", NODES, "$item.name"),

@@ -5,6 +5,7 @@ Records of the user's own code come through ``log_bridges.py``. Not for renderin
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import lru_cache
 from time import time_ns
@@ -124,7 +125,12 @@ class LogSink(Sink):
             map(_definition, dag.nodes.values()),
             MAX_DEFINITION,
         )
-        edges, edges_cut = capture.bounded_json(dag.edges(), MAX_DEFINITION)
+        drawn = dag.edges()
+        if nodes_cut:
+            # Grafana's graph fails as a whole on an edge to a node that is not there.
+            kept = {node["name"] for node in json.loads(nodes)}
+            drawn = [edge for edge in drawn if kept.issuperset(edge)]
+        edges, edges_cut = capture.bounded_json(drawn, MAX_DEFINITION)
         attributes: capture.Attributes = {
             semconv.DAG_NAME: dag.name,
             semconv.DAG_VERSION: dag.version,

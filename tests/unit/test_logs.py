@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import structlog
-from hamilton_otel import log_bridges
+from hamilton_otel import log_bridges, logs
 from hamilton_otel.testing import CapturedTelemetry
 
 from tests.unit.conftest import driver_of
@@ -55,6 +55,20 @@ def test_a_dag_is_defined_once_with_its_edges(telemetry: CapturedTelemetry) -> N
     attributes = dict(event.attributes or {})
     assert json.loads(str(attributes["hamilton.dag.edges"])) == [["start", "table"]]
     assert {node["name"] for node in json.loads(str(attributes["hamilton.dag.nodes"]))} == {"start", "table"}
+
+
+def test_a_definition_that_is_cut_has_edges_between_its_nodes_only(
+    telemetry: CapturedTelemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Grafana's graph fails as a whole on an edge to a node that it was not given."""
+    monkeypatch.setattr(logs, "MAX_DEFINITION", 200)
+    driver_of(table, bad, adapters=[telemetry.adapter("d")]).execute(["table"], inputs={"start": 1})
+    (event,) = telemetry.events("hamilton.dag.defined")
+    attributes = dict(event.attributes or {})
+    nodes = {node["name"] for node in json.loads(str(attributes["hamilton.dag.nodes"]))}
+    assert 0 < len(nodes) < 3
+    assert all(set(edge) <= nodes for edge in json.loads(str(attributes["hamilton.dag.edges"])))
+    assert attributes["hamilton.dag.truncated"]
 
 
 @pytest.fixture
