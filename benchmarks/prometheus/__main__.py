@@ -113,7 +113,7 @@ def estimate(figures: dict[str, Any], dense: dict[str, Any]) -> None:
     cost = statistics.median(costs)
     more = figures["size"]["interval"] / dense["size"]["interval"] - 1
     for each in figures["expressions"]:
-        known = each["error"] is None and each["kind"] != "variable" and not each["asked"].endswith(RECORDED)
+        known = each["error"] is None and each["kind"] != "variable" and RECORDED not in each["asked"]
         each["cpu_seconds_as_scraped"] = each["cpu_seconds"] + each["samples"] * more * cost if known else None
     per_series = dense["blocks"].get("bytes_compacted", dense["blocks"]["raw_bytes"]) / dense["series"]
     dense["nanoseconds_per_sample"] = cost * 1e9

@@ -30,6 +30,8 @@ _VARIABLE: Final = r"\$(?:\{[^}]*\}|\w+)"
 _LABEL_VALUES: Final = re.compile(r"label_values\((?:(?P<series>.*),)?\s*(?P<label>\w+)\s*\)", re.DOTALL)
 _ALL: Final = "hamilton_dag_name, hamilton_node_name"
 
+POINTS: Final = 720
+
 TYPICAL: Final[dict[str, tuple[Kind, str]]] = {
     "runs of each DAG by outcome": (
         "panel",
@@ -82,13 +84,15 @@ class Expression:
     """One expression, and where it comes from.
 
     A ``panel`` is asked over a range, and so is a ``link``; ``record``, ``alert`` and ``number`` at one moment. A
-    ``variable`` asks for the values of the label *name* in the series of *text*.
+    ``variable`` asks for the values of the label *name* in the series of *text*. A panel asks for *points* at most; by
+    itself for so many that a month is seen in steps of an hour.
     """
 
     kind: Kind
     source: str
     name: str
     text: str
+    points: int = POINTS
 
 
 def find(root: Path) -> list[Expression]:
@@ -124,20 +128,21 @@ def dashboards(directory: Path) -> Iterator[Expression]:
                 yield Expression("variable", path.name, asked["label"], substituted(asked["series"] or ""))
 
 
-def _panels(node: Any, source: str, title: str, datasource: Any) -> Iterator[Expression]:
+def _panels(node: Any, source: str, title: str, datasource: Any, points: int = POINTS) -> Iterator[Expression]:
     if isinstance(node, list):
         for each in node:
-            yield from _panels(each, source, title, datasource)
+            yield from _panels(each, source, title, datasource, points)
     if not isinstance(node, dict):
         return
     title = node["title"] if isinstance(node.get("title"), str) else title
     datasource = node.get("datasource") or datasource
+    points = min(points, node.get("maxDataPoints") or POINTS)
     text = node.get("expr")
     if isinstance(text, str) and text and _of_prometheus(datasource):
         instant = node.get("instant") and not node.get("range")
-        yield Expression("number" if instant else "panel", source, title, substituted(text))
+        yield Expression("number" if instant else "panel", source, title, substituted(text), points)
     for value in node.values():
-        yield from _panels(value, source, title, datasource)
+        yield from _panels(value, source, title, datasource, points)
 
 
 def _of_prometheus(datasource: Any) -> bool:

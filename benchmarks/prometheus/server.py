@@ -25,12 +25,13 @@ from .expressions import Expression
 
 RETENTION: Final = "40d"
 """Enough for the recorded series; Prometheus' own default is 15 days."""
-DAY: Final = 86400
+HOUR: Final = 3600
+DAY: Final = 24 * HOUR
 ROUNDS: Final = 3
 SLOW_SECONDS: Final = 10.0
 """What takes longer than this is asked once."""
-RECORDED: Final = ", every hour"
-"""How a panel of recorded series alone is asked."""
+RECORDED: Final = ", every"
+"""What tells that a panel of recorded series alone was asked."""
 _TIMEOUT: Final = 300
 _MIB: Final = 2**20
 _PEAK: Final = re.compile(r"^VmHWM:\s*(\d+) kB$", re.MULTILINE)
@@ -131,9 +132,10 @@ class Prometheus:
             return path, {**matcher, "start": begin, "end": end}, f"values of a label over {hours} h"
         if expression.kind in ("record", "alert", "number"):
             return "/api/v1/query", {"query": expression.text, "time": end, "stats": "all"}, "at one moment"
-        asked = f"{hours} h, every 5 min"
+        asked = f"{hours} h in steps of 5 min"
         if self._only_recorded(expression.text):
-            begin, step, asked = end - days * DAY, 3600, f"{days} d{RECORDED}"
+            begin, step = end - days * DAY, max(HOUR, days * DAY // expression.points)
+            asked = f"{days} d{RECORDED} {step // HOUR} h"
         query: Parameters = {"query": expression.text, "start": begin, "end": end, "step": step}
         return "/api/v1/query_range", {**query, "stats": "all"}, asked
 

@@ -52,6 +52,8 @@ from grafana.generator.queries import over_time as series
 
 HOUR = 3600
 MINUTE = "1m"
+#: Each point is a sum over the buckets of all DAGs.
+FEW = 120
 FINISHED = "_count"
 TO_DAG = path("dag", *PLACE, dag="${__field.labels.hamilton_dag_name:percentencode}")
 
@@ -141,6 +143,7 @@ RUNS = Row(
             "s",
             *(series(_duration(q), name, interval=MINUTE) for q, name in ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))),
             width=8,
+            points=FEW,
         ),
         over_time(
             "Nodes a minute",

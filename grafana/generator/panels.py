@@ -146,8 +146,9 @@ def over_time(
     width: int = 12,
     height: int = 8,
     most: float | None = None,
+    points: int | None = None,
 ) -> Panel:
-    """Return a panel of series over time; *most* is the upper end of the axis."""
+    """Return a panel of series over time; *most* is the upper end of the axis, *points* what it asks at most."""
     panel = _measured(series.Panel(), title, description, unit, queries, steps, links, (width, height))
     panel.legend(
         common.VizLegendOptions()
@@ -163,6 +164,8 @@ def over_time(
     if stacked:
         panel.stacking(common.StackingConfig().mode(StackingMode.NORMAL).group("A"))
     _paint(panel)
+    if points is not None:
+        panel.max_data_points(points)
     return panel if most is None else panel.max(most)
 
 
