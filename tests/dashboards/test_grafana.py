@@ -454,7 +454,7 @@ class TestFrames:
         (row,) = frame.rows()
         assert row.pop("id").startswith("1700000000000000001_")
         line = {"labels": {"s": "x", "trace_id": "t"}, "Time": MOMENT, "Line": "line", "tsNs": "1700000000000000001"}
-        assert row == {**line, "Trace": "t"}
+        assert row == {**line, "Trace": "t", "Hamilton UI": None}
 
     def test_categorized_logs(self) -> None:
         """Structured metadata that Loki answers apart is among the labels, with their kinds beside them."""

@@ -23,6 +23,8 @@ from tests.dashboards.grafana import transform, type_errors
 from tests.stack.dashboards import ENVIRONMENT, Dashboards, load
 from tests.stack.demo_load import BLOCKS, ROWS, RUNS, SLEEPS, WORKERS
 
+pytestmark = pytest.mark.timeout(300)  # the rules look a minute back
+
 #: Queries that rightly find nothing after a load in which all goes well with the telemetry; by dashboard and panel.
 EMPTY = {
     ("telemetry", "Dropped, spooled, replayed, rejected", "A"): "nothing was dropped",
