@@ -147,7 +147,8 @@ PAGE = Page(
     "One run: what happened, where the time went, what failed and with which inputs.",
     rows=[RUN, DEFINITION, DETAILS],
     variables=[
-        text("run", "Run", "Id of the run (hamilton.run.id); links from the other dashboards fill it in."),
+        # Links set all four: whoever wrote another run's id into a box would see its logs beside the trace of this one.
+        text("run", "Run", "Id of the run (hamilton.run.id).", hidden=True),
         text("trace", "Trace", "Id of its trace.", hidden=True),
         text("dag", "DAG", "Name of its DAG.", hidden=True),
         text("version", "Version", "Version of its DAG.", hidden=True),

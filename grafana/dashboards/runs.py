@@ -23,14 +23,24 @@ from grafana.generator.queries import log_count, log_counts
 from .listing import USER, listing, run_columns, runs_of
 
 TAG = f"{label(semconv.RUN_TAGS)}_${{tag:raw}}=~`${{tag_value:raw}}`"
-FILTERS = (logql.ANY_TEAM, logql.ANY_DAG, logql.ANY_OUTCOME, f"{USER}=~`${{user:raw}}`", TAG)
+FILTERS = (
+    logql.ANY_TEAM,
+    logql.ANY_DAG,
+    logql.ANY_OUTCOME,
+    f"{USER}=~`${{user:raw}}`",
+    TAG,
+    f"{logql.RUN}=~`${{run_id:raw}}`",
+)
 ENDED = logql.lines(logql.ANY_SERVICE, logql.event(*logql.ENDINGS), *FILTERS)
 
 
 def _number(title: str, event: semconv.Event) -> object:
     query = logql.lines(logql.ANY_SERVICE, logql.event(event), *FILTERS)
     return stat(
-        title, f"Lines of `{event.name}` within the time range.", "short", log_count(logql.counted(query, RANGE))
+        title,
+        f"Lines of `{event.name}` within the time range, as far back as Loki keeps them (a week).",
+        "short",
+        log_count(logql.counted(query, RANGE)),
     )
 
 
@@ -49,7 +59,7 @@ PAGE = Page(
                 _number("Cancelled", semconv.RUN_CANCELLED),
                 over_time(
                     "Runs by outcome",
-                    "Runs that ended, by how they ended, from their log events.",
+                    "Runs that ended, by how they ended, from their log events, which Loki keeps for a week.",
                     "short",
                     log_counts(logql.counted(ENDED, STEP, OUTCOME), legend(OUTCOME)),
                     bars=True,
@@ -76,6 +86,7 @@ PAGE = Page(
         text("user", "User", "Regular expression for the tag `user`.", ".*"),
         text("tag", "Tag", "Name of a tag, with _ for what is no letter or digit.", "user"),
         text("tag_value", "Tag's value", "Regular expression for its value.", ".*"),
+        text("run_id", "Run", "Id of a run (hamilton.run.id), or a regular expression for it.", ".*"),
     ],
     annotations=[failed_runs(logql.ANY_SERVICE, logql.ANY_TEAM, logql.ANY_DAG), fired_alerts()],
 )
