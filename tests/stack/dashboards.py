@@ -25,6 +25,7 @@ from tests.stack.backends import eventually
 from tests.stack.demo_load import RUNS
 
 ENVIRONMENT = "dashboards"
+NAMESPACE = "shops"
 #: Everything is asked within this environment, because other tests send as well.
 MINE = f'deployment_environment_name="{ENVIRONMENT}"'
 ROOT = Path(__file__).parents[2]
@@ -56,7 +57,7 @@ def _environment(stack: Stack, kind: str) -> dict[str, str]:
         "PYTHONPATH": str(ROOT),
         "OTEL_EXPORTER_OTLP_ENDPOINT": stack.otlp_http,
         "OTEL_SERVICE_NAME": f"shop {kind}".strip(),
-        "OTEL_RESOURCE_ATTRIBUTES": f"deployment.environment.name={ENVIRONMENT}",
+        "OTEL_RESOURCE_ATTRIBUTES": f"service.namespace={NAMESPACE},deployment.environment.name={ENVIRONMENT}",
         "OTEL_METRIC_EXPORT_INTERVAL": "1000",
         "HAMILTON_OTEL_EXIT_TIMEOUT": "30",
     }
@@ -178,6 +179,8 @@ class Dashboards:
     def _choices(self) -> dict[str, dict[str, Mapping[str, str]]]:
         here = {"environment": ENVIRONMENT}
         choices: dict[str, dict[str, Mapping[str, str]]] = {name: {"": here} for name in PAGES}
+        choices["overview"]["ops"] = {**here, "team": "ops"}
+        choices["runs"]["shop"] = {**here, "service": f"{NAMESPACE}/shop"}
         choices["dag"] = {dag: {**here, "dag": dag} for dag in [*RUNS, "living"]}
         choices["run"] = {outcome: _as_variables(self.run("orders", outcome)) for outcome in ("failure", "success")}
         a, b = (_as_variables(self.run("orders", "success", number)) for number in (0, 1))

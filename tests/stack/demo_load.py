@@ -174,7 +174,7 @@ def killed() -> None:
         while True:
             time.sleep(1)
 
-    build("killed", endless).build().execute(["endless"], inputs={"start": 1})
+    build("killed", endless, team="ops").build().execute(["endless"], inputs={"start": 1})
 
 
 #: What the load does: by DAG the runs by outcome; `killed` and `living` have none that ended.

@@ -37,6 +37,8 @@ EMPTY = {
     ("telemetry", "Notifications", "B"): "every notification was sent",
     **{(name, "Alerts", "Anno"): "no alert fires" for name in PAGES if name not in ("run", "compare")},
 }
+#: The load is seen by the last of the rules up to three minutes after it, which is more than a test usually gets.
+pytestmark = pytest.mark.timeout(330)
 ENDED = {
     outcome: sum(runs.get(outcome, 0) for runs in RUNS.values()) for outcome in ("success", "failure", "cancelled")
 }
@@ -96,6 +98,18 @@ def test_counts_are_those_of_the_load(dashboards: Dashboards) -> None:
     for dag, runs in RUNS.items():
         assert dashboards.number(f"dag {dag}", "Runs") == ended[dag]
         assert dashboards.number(f"dag {dag}", "Failed") == runs.get("failure", 0)
+
+
+def test_a_service_in_a_namespace_has_metrics_and_logs(dashboards: Dashboards) -> None:
+    """Prometheus and Loki call it by the same name."""
+    assert dashboards.number("runs shop", "Succeeded") == ENDED["success"]
+
+
+def test_a_team_sees_its_own(dashboards: Dashboards) -> None:
+    """Its lost run, and nobody else's failures."""
+    assert dashboards.number("overview ops", "Lost runs") == 1
+    assert dashboards.number("overview ops", "Failed runs") == 0
+    assert dashboards.of("overview ops", "Latest failures").empty
 
 
 @pytest.mark.parametrize("page", ["overview", *(f"dag {dag}" for dag in RUNS), "runs"])
