@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -119,13 +119,16 @@ def dashboards(directory: Path) -> Iterator[Expression]:
     """Yield what the dashboards' panels and variables ask Prometheus."""
     for path in sorted(directory.glob("**/*.json")):
         dashboard = json.loads(path.read_text())
-        yield from _panels(dashboard, path.name, "", "")
-        for variable in dashboard.get("templating", {}).get("list", ()):
+        variables = dashboard.get("templating", {}).get("list", ())
+        one = {variable.get("name", "") for variable in variables if not variable.get("includeAll")}
+        for found in _panels(dashboard, path.name, "", ""):
+            yield replace(found, text=substituted(found.text, one))
+        for variable in variables:
             query = variable.get("query", "")
             text = query.get("query", "") if isinstance(query, dict) else str(query)
             asked = _LABEL_VALUES.search(text)
             if variable.get("type") == "query" and asked and _of_prometheus(variable.get("datasource")):
-                yield Expression("variable", path.name, asked["label"], substituted(asked["series"] or ""))
+                yield Expression("variable", path.name, asked["label"], substituted(asked["series"] or "", one))
 
 
 def _panels(node: Any, source: str, title: str, datasource: Any, points: int = POINTS) -> Iterator[Expression]:
@@ -140,7 +143,7 @@ def _panels(node: Any, source: str, title: str, datasource: Any, points: int = P
     text = node.get("expr")
     if isinstance(text, str) and text and _of_prometheus(datasource):
         instant = node.get("instant") and not node.get("range")
-        yield Expression("number" if instant else "panel", source, title, substituted(text), points)
+        yield Expression("number" if instant else "panel", source, title, text, points)
     for value in node.values():
         yield from _panels(value, source, title, datasource, points)
 
@@ -158,12 +161,14 @@ def links(directory: Path) -> Iterator[Expression]:
                 yield Expression("link", path.name, query["name"], substituted(query["query"].replace("$$", "$")))
 
 
-def substituted(text: str) -> str:
-    """Return an expression without Grafana's variables."""
+def substituted(text: str, one: Set[str] = frozenset()) -> str:
+    """Return an expression without Grafana's variables; those in *one* have a single value, all others any."""
     for name, value in _BUILT_IN.items():
         text = re.sub(rf"\$(?:{name}\b|\{{{name}(?::\w+)?\}})", value, text)
     text = re.sub(rf'(\w+)\s*=\s*"{_VARIABLE}"', lambda matcher: _equals(matcher[1]), text)
-    text = re.sub(rf'=~\s*"[^"]*{_VARIABLE}[^"]*"', '=~".*"', text)
+    for name in one:
+        text = re.sub(rf"(\w+)\s*=~\s*`\${{{name}:regex}}`", lambda matcher: _equals(matcher[1]), text)
+    text = re.sub(rf'=~\s*(["`])[^"`]*{_VARIABLE}[^"`]*\1', '=~".*"', text)
     text = re.sub(rf"\[{_VARIABLE}", "[5m", text)
     return re.sub(_VARIABLE, "10", text)
 

@@ -58,12 +58,19 @@ def test_every_metric_of_the_catalogue_has_series() -> None:
         ('a{hamilton_dag_name=~"$dag", job=~"${job:regex}"}', 'a{hamilton_dag_name=~".*", job=~".*"}'),
         ('a{hamilton_dag_name="$dag", job="$job"}', 'a{hamilton_dag_name="dag_000", job=~".*"}'),
         ('a{hamilton_node_name="${__span.tags["x.y"]}"}', 'a{hamilton_node_name="node_000"}'),
+        ("a{hamilton_dag_name=~`${dag:regex}`, job=~`${service:regex}`}", 'a{hamilton_dag_name=~".*", job=~".*"}'),
         ("topk($limit, a[$window])", "topk(10, a[5m])"),
     ],
 )
 def test_variables_become_what_a_reader_sees_who_chose_all(text: str, expected: str) -> None:
     """What is left is an expression that Prometheus takes."""
     assert substituted(text) == expected
+
+
+def test_a_variable_without_all_has_one_value() -> None:
+    """The dashboard of one DAG is not asked for all of them."""
+    text = "a{hamilton_dag_name=~`${dag:regex}`, hamilton_node_name=~`${node:regex}`}"
+    assert substituted(text, {"dag"}) == 'a{hamilton_dag_name="dag_000", hamilton_node_name=~".*"}'
 
 
 def test_dashboards_are_found(tmp_path: Path) -> None:
