@@ -9,7 +9,10 @@ export UV_FROZEN := 1
 export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-stack chaos soak bench bench-check bench-prometheus bench-collector stack up down lint format docs dashboards
+# The one of `make stack` and `make up`.
+PROMETHEUS_URL ?= http://127.0.0.1:$(or $(PROMETHEUS_PORT),9090)
+
+.PHONY: help setup demo test test-stack chaos soak bench bench-check bench-prometheus bench-collector stack up down lint format docs dashboards objectives
 
 help:  ## Show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,3 +82,7 @@ docs: demo  ## Write the README's tables and picture
 
 dashboards: setup  ## Write grafana/dashboards/*.json from the Python beside them
 	@$(UV) run --no-sync python -m grafana.dashboards
+
+objectives: setup  ## Make alerts go by alerting/objectives.yml; also those of a stack that is running
+	@$(UV) run --no-sync hamilton-otel objectives compile \
+	  $(if $(shell curl -sf -o /dev/null $(PROMETHEUS_URL)/-/ready && echo up),--reload $(PROMETHEUS_URL))

@@ -13,6 +13,7 @@ from .recipes import ROOT
 
 #: Settings meant for the user's own programs, which the servers would take for theirs.
 FOREIGN_PREFIX = "OTEL_"
+OBJECTIVES = "objectives.compiled.yml"
 
 
 def prepare(directory: Path, ports: Ports, scrape_interval: str | None) -> None:
@@ -24,6 +25,9 @@ def prepare(directory: Path, ports: Ports, scrape_interval: str | None) -> None:
     shutil.rmtree(config, ignore_errors=True)
     (config / "targets").mkdir(parents=True)
     shutil.copytree(ROOT / "prometheus" / "rules", config / "rules")
+    # Save these, so that `make objectives` reaches servers that are running.
+    (config / "rules" / OBJECTIVES).unlink()
+    (config / "rules" / OBJECTIVES).symlink_to(ROOT / "prometheus" / "rules" / OBJECTIVES)
     settings = yaml.safe_load((ROOT / "prometheus" / "prometheus.yml").read_text())
     if scrape_interval:
         for key in ("scrape_interval", "scrape_timeout", "evaluation_interval"):
@@ -51,6 +55,8 @@ def environment(directory: Path, ports: Ports, path: str, extra: Mapping[str, st
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN_PREFIX)}
     return {
         "HOST_NAME": socket.gethostname(),
+        "GRAFANA_URL": "http://127.0.0.1:3000",
+        "RUNBOOKS_URL": "http://127.0.0.1:8026/runbooks",
         **inherited,
         **ports.environment(),
         "PATH": path,

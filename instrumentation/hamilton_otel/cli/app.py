@@ -12,6 +12,7 @@ from rich.console import Console
 from hamilton_otel.history import HistoryError, open_store
 from hamilton_otel.settings import DEFAULT_LOCAL_STORE, SettingsError, environment
 
+from . import objectives
 from .doctor import print_examination, show_examination
 from .replay import replay_spool
 from .run import run_script
@@ -24,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=True,
 )
+app.add_typer(objectives.app, name="objectives")
 
 
 @app.callback()

@@ -2,13 +2,14 @@
 
 import re
 import socket
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from stack.ports import Ports
 from stack.recipes import RECIPES, ROOT
-from stack.surroundings import environment, targets
+from stack.surroundings import OBJECTIVES, environment, prepare, targets
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 PROCFILE = (ROOT / "stack" / "Procfile").read_text()
@@ -71,6 +72,31 @@ def test_the_collector_measures_the_host_and_not_its_container() -> None:
     variables = environment(ROOT, Ports(), "/bin", {})
     assert variables["HOST_NAME"] == socket.gethostname()
     assert "HOST_ROOT" not in variables
+
+
+def test_prometheus_knows_where_links_in_alerts_lead(monkeypatch: Any) -> None:
+    """The same natively and in Docker, unless the user says otherwise."""
+    docker = COMPOSE["services"]["prometheus"]["environment"]
+    monkeypatch.delenv("GRAFANA_URL", raising=False)
+    monkeypatch.setenv("RUNBOOKS_URL", "https://runbooks")
+    variables = environment(ROOT, Ports(), "/bin", {})
+    assert docker["GRAFANA_URL"] == f"${{GRAFANA_URL:-{variables['GRAFANA_URL']}}}"
+    assert variables["RUNBOOKS_URL"] == "https://runbooks"
+
+
+def test_prometheus_reloads_when_asked() -> None:
+    """So that new objectives hold at once."""
+    assert "--web.enable-lifecycle" in COMPOSE["services"]["prometheus"]["command"]
+    assert "--web.enable-lifecycle" in PROCFILE
+
+
+def test_new_objectives_reach_the_native_stack(tmp_path: Path) -> None:
+    """Of the rules, which are a copy, the objectives are a link to those that are compiled."""
+    prepare(tmp_path, Ports(), None)
+    prepare(tmp_path, Ports(), None)
+    linked = tmp_path / "config" / "rules" / OBJECTIVES
+    assert linked.resolve() == ROOT / "prometheus" / "rules" / OBJECTIVES
+    assert not (tmp_path / "config" / "rules" / "runs.yml").is_symlink()
 
 
 def test_docker_listens_on_loopback_only() -> None:
