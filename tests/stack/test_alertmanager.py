@@ -57,7 +57,13 @@ def alerts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alerts]:
 
 
 def of_dag(dag: str, severity: str = "critical", name: str = "NodeFailing", **more: str) -> dict[str, str]:
-    labels = {"alertname": name, "severity": severity, "hamilton_dag_name": dag, "job": "etl", "hamilton_team": "ops"}
+    labels = {
+        "alertname": name,
+        "severity": severity,
+        "hamilton_dag_name": dag,
+        "job": "shops/etl",
+        "hamilton_team": "ops",
+    }
     return {**labels, "deployment_environment_name": "production", **more}
 
 
@@ -386,7 +392,7 @@ def test_a_warning_comes_by_mail_and_slack_and_so_does_its_end(alerts: Alerts) -
         "Error: builtins.ValueError",
         "Environment: production",
         "Team: ops",
-        "Service: etl",
+        "Service: shops/etl",
         "zone: z1",
         "Severity: warning",
         f"Runbook: {ANNOTATIONS['runbook_url']}",
@@ -429,7 +435,7 @@ def test_a_critical_alert_pages_and_the_end_closes_the_incident(alerts: Alerts) 
     payload = event["payload"]
     assert payload["summary"] == "[CRITICAL] paged (production): NodeFailing: Node delay fails"
     assert (payload["severity"], payload["class"], payload["component"]) == ("critical", "NodeFailing", "paged")
-    assert (payload["group"], payload["source"]) == ("ops", "etl (production)")
+    assert (payload["group"], payload["source"]) == ("ops", "shops/etl (production)")
     details = payload["custom_details"]
     assert details["num_firing"] == 1
     assert details["firing"].startswith("1 firing\n")
