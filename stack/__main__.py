@@ -122,6 +122,7 @@ def addresses(stack: Stack) -> Table:
         "Metrics, Prometheus (API)": stack.prometheus,
         "Logs, Loki (API)": stack.loki,
         "Alerts, Alertmanager": stack.alertmanager,
+        "What Alertmanager sent, and runbooks": stack.inbox,
         "The Collector about itself": stack.collector_metrics,
     }.items():
         table.add_row(what, where)

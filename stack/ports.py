@@ -36,6 +36,8 @@ class Ports:
     jaeger_otlp: int = _port(14317, "jaeger")
     jaeger_health: int = _port(13134, "jaeger")
     jaeger_metrics: int = _port(8887, "jaeger")
+    inbox_smtp: int = _port(1025, "inbox")
+    inbox_http: int = _port(8026, "inbox")
 
     @classmethod
     def default(cls, environment: Mapping[str, str] = os.environ) -> "Ports":

@@ -19,7 +19,7 @@ from .drain import Drain
 from .errors import StackError
 from .ports import HOST, Ports
 from .recipes import ROOT
-from .surroundings import environment, prepare
+from .surroundings import SECRETS, environment, prepare
 
 STOP_SECONDS = 10
 TAIL_LINES = 12
@@ -118,10 +118,12 @@ class Stack:
         self._scrape_interval = scrape_interval
         path = (cache or Cache.default()).path
         variables = environment(self.directory, self.ports, path, settings or {})
+        self._secrets = variables.get(SECRETS)
         ready = {
             "collector": self.collector_health,
             "jaeger": f"{_url(self.ports.jaeger_health)}/status",
             "loki": f"{self.loki}/ready",
+            "inbox": f"{self.inbox}/health",
             "alertmanager": f"{self.alertmanager}/-/ready",
             "prometheus": f"{self.prometheus}/-/ready",
         }
@@ -136,7 +138,7 @@ class Stack:
         """Check the ports and write what the servers read."""
         self.ports.require_free()
         try:
-            prepare(self.directory, self.ports, self._scrape_interval)
+            prepare(self.directory, self.ports, self._scrape_interval, self._secrets)
         except OSError as error:
             raise StackError(
                 f"The servers' data cannot be written to {self.directory} ({error.strerror}): free some space "
@@ -202,6 +204,11 @@ class Stack:
     @property
     def alertmanager(self) -> str:
         return _url(self.ports.alertmanager)
+
+    @property
+    def inbox(self) -> str:
+        """What Alertmanager sent, and the runbooks."""
+        return _url(self.ports.inbox_http)
 
     @property
     def collector_health(self) -> str:

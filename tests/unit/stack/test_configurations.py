@@ -1,15 +1,18 @@
 """Docker and the native stack run the same things: versions, flags, targets."""
 
 import re
+import shutil
 import socket
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
+from stack import StackError
 from stack.ports import Ports
 from stack.recipes import RECIPES, ROOT
-from stack.surroundings import OBJECTIVES, environment, prepare, targets
+from stack.surroundings import OBJECTIVES, alertmanager, environment, prepare, targets
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 PROCFILE = (ROOT / "stack" / "Procfile").read_text()
@@ -60,7 +63,9 @@ def test_the_configurations_default_to_the_well_known_ports() -> None:
     known = Ports().environment()
     for path in ("collector/config.yaml", "jaeger/config.yaml", "loki/config.yaml", "docker-compose.yml"):
         found = dict(re.findall(r"\b(?:env:)?([A-Z_]+_PORT):-(\d+)\}", (ROOT / path).read_text()))
+        # These two run in Docker only.
         found.pop("GRAFANA_PORT", None)
+        found.pop("MAILPIT_PORT", None)
         assert found
         assert found == {name: known[name] for name in found}
 
@@ -97,6 +102,59 @@ def test_new_objectives_reach_the_native_stack(tmp_path: Path) -> None:
     linked = tmp_path / "config" / "rules" / OBJECTIVES
     assert linked.resolve() == ROOT / "prometheus" / "rules" / OBJECTIVES
     assert not (tmp_path / "config" / "rules" / "runs.yml").is_symlink()
+
+
+def test_alertmanager_sends_everything_to_the_inbox_of_its_run(tmp_path: Path) -> None:
+    """Natively there is no server of Docker and no folder of its containers."""
+    ports = Ports.free()
+    alertmanager(tmp_path / "alertmanager", ports)
+    texts = {path.name: path.read_text() for path in (tmp_path / "alertmanager").rglob("*") if path.is_file()}
+    settings = yaml.safe_load(texts["alertmanager.yml"])["global"]
+    assert settings["smtp_smarthost"] == f"127.0.0.1:{ports.inbox_smtp}"
+    assert settings["pagerduty_url"] == f"http://127.0.0.1:{ports.inbox_http}/pagerduty"
+    assert settings["slack_api_url_file"] == str(tmp_path / "alertmanager" / "secrets" / "slack_api_url")
+    assert texts["slack_api_url"].strip() == f"http://127.0.0.1:{ports.inbox_http}/slack"
+    assert texts["watchdog_url"].strip() == f"http://127.0.0.1:{ports.inbox_http}/watchdog"
+    assert not any("/etc/alertmanager" in text or "inbox:8026" in text for text in texts.values())
+
+
+def test_alertmanager_reads_real_secrets_where_they_are(tmp_path: Path) -> None:
+    """No copy of them is made."""
+    secrets = tmp_path / "secrets"
+    shutil.copytree(ROOT / "alerting" / "secrets", secrets)
+    alertmanager(tmp_path / "alertmanager", Ports(), str(secrets))
+    settings = yaml.safe_load((tmp_path / "alertmanager" / "alertmanager.yml").read_text())["global"]
+    assert settings["slack_api_url_file"] == str(secrets / "slack_api_url")
+    assert not (tmp_path / "alertmanager" / "secrets").exists()
+
+
+def test_a_missing_secret_is_named(tmp_path: Path) -> None:
+    """Alertmanager would start all the same, and say nothing until it has something to tell."""
+    with pytest.raises(StackError) as error:
+        alertmanager(tmp_path / "alertmanager", Ports(), str(tmp_path))
+    assert str(error.value) == (
+        f"ALERTING_SECRETS is '{tmp_path}', where pagerduty_routing_key is missing: copy what alerting/secrets holds "
+        "into that folder and replace what is to be real, or unset it."
+    )
+
+
+def test_alertmanager_finds_in_docker_what_its_configuration_names() -> None:
+    """Services by their names, files where they are mounted."""
+    text = (ROOT / "alerting" / "alertmanager.yml").read_text()
+    assert {"mailpit", "inbox"} <= set(COMPOSE["services"])
+    for address in ("mailpit:1025", f"inbox:{Ports().inbox_http}"):
+        assert address in text
+    mounted = COMPOSE["services"]["alertmanager"]["volumes"]
+    assert "${ALERTING_SECRETS:-./alerting/secrets}:/etc/alertmanager/secrets:ro" in mounted
+    assert "./alerting/templates:/etc/alertmanager/templates:ro" in mounted
+
+
+def test_the_inbox_is_told_in_docker_where_to_listen() -> None:
+    """Its defaults are for loopback, where no other container is."""
+    inbox = COMPOSE["services"]["inbox"]
+    assert inbox["environment"]["INBOX_HOST"] == "0.0.0.0"
+    assert f"./runbooks:{inbox['environment']['INBOX_RUNBOOKS']}:ro" in inbox["volumes"]
+    assert (ROOT / inbox["build"]["context"] / inbox["build"]["dockerfile"]).is_file()
 
 
 def test_docker_listens_on_loopback_only() -> None:
