@@ -90,7 +90,7 @@ def environment(directory: Path, ports: Ports, path: str, extra: Mapping[str, st
     return {
         "HOST_NAME": socket.gethostname(),
         "GRAFANA_URL": "http://127.0.0.1:3000",
-        "RUNBOOKS_URL": "http://127.0.0.1:8026/runbooks",
+        "RUNBOOKS_URL": f"http://{HOST}:{ports.inbox_http}/runbooks",
         **inherited,
         **ports.environment(),
         "PATH": path,
