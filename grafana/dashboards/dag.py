@@ -26,11 +26,10 @@ from grafana.generator.panels import (
     Column,
     heatmap,
     logs,
+    merged,
     over_time,
     ranking,
     stat,
-    table,
-    transformation,
 )
 from grafana.generator.promql import (
     ANY_SERVICE,
@@ -56,7 +55,7 @@ from grafana.generator.promql import (
     recorded,
     total,
 )
-from grafana.generator.queries import buckets, columns, log_lines, now
+from grafana.generator.queries import buckets, log_lines, now
 from grafana.generator.queries import over_time as series
 
 from .listing import listing, run_columns, runs_of
@@ -99,6 +98,10 @@ def _mean(window: str) -> str:
 
     return f"({grown(recording.NODE_SUM)} / ({grown(recording.NODE_COUNT)} > 0))"
 
+
+EXECUTIONS = total(_nodes(ENDED, suffix="_count"), NODE)
+TIME = total(_nodes(ENDED, suffix="_sum"), NODE)
+CHECKED = total(count(ONE_DAG(semconv.CHECKS, NODES)), NODE, CHECK)
 
 RUNS = Row(
     "Runs",
@@ -220,48 +223,25 @@ NODE_PANELS = Row(
             now(f"topk(10, {_mean('$__range')} / {_mean(WEEK)})", legend(NODE)),
             steps=((None, GOOD), (1.5, SO_SO), (3, BAD)),
         ),
-        table(
+        merged(
             "Slowest nodes",
             "Each node within the time range, by the time that all its executions took. A failure counts as an "
             "execution.",
+            {NODE: Column("Node", links={"Only this node": path("dag", *PLACE, "dag", node=cell("Node"))})},
             [
-                columns(total(_nodes(ENDED, suffix="_count"), NODE)),
-                columns(total(_nodes(ENDED, suffix="_sum"), NODE)),
-                columns(
-                    f"{total(_nodes(ENDED, suffix='_sum'), NODE)} / ({total(_nodes(ENDED, suffix='_count'), NODE)} > 0)"
+                (Column("Executions"), EXECUTIONS),
+                (Column("Time in sum", "s"), TIME),
+                (Column("Mean", "s"), f"{TIME} / ({EXECUTIONS} > 0)"),
+                (Column("p95", "s"), quantile(0.95, _nodes(ENDED, suffix="_bucket"), NODE)),
+                (
+                    Column("Share", "percentunit", ((None, "blue"),), bar=True),
+                    f"{TIME} / ignoring({NODE}) group_left() ({total(_nodes(ENDED, suffix='_sum'))} > 0)",
                 ),
-                columns(quantile(0.95, _nodes(ENDED, suffix="_bucket"), NODE)),
-                columns(
-                    f"{total(_nodes(ENDED, suffix='_sum'), NODE)} / ignoring({NODE}) group_left() "
-                    f"({total(_nodes(ENDED, suffix='_sum'))} > 0)"
-                ),
-                columns(
-                    f"{total(_nodes(FAILURE, suffix='_count'), NODE)} or 0 * {total(_nodes(suffix='_count'), NODE)}"
+                (
+                    Column("Failed", steps=NONE_IS_GOOD),
+                    f"{total(_nodes(FAILURE, suffix='_count'), NODE)} or 0 * {total(_nodes(suffix='_count'), NODE)}",
                 ),
             ],
-            [
-                Column("Node", links={"Only this node": path("dag", *PLACE, "dag", node=cell("Node"))}),
-                Column("Time in sum", "s"),
-                Column("Mean", "s"),
-                Column("p95", "s"),
-                Column("Share", "percentunit", ((None, "blue"),), bar=True),
-                Column("Failed", steps=NONE_IS_GOOD),
-            ],
-            transformation("merge"),
-            transformation(
-                "organize",
-                excludeByName={"Time": True},
-                indexByName={NODE: 0},
-                renameByName={
-                    NODE: "Node",
-                    "Value #A": "Executions",
-                    "Value #B": "Time in sum",
-                    "Value #C": "Mean",
-                    "Value #D": "p95",
-                    "Value #E": "Share",
-                    "Value #F": "Failed",
-                },
-            ),
             sort="Time in sum",
         ),
     ],
@@ -353,39 +333,28 @@ DATA = Row(
             ),
             width=12,
         ),
-        table(
+        merged(
             "Rows in and out",
             "Rows of the tables that nodes were given and returned within the time range.",
-            [columns(total(count(ONE_DAG(semconv.ROWS, NODES, direction)), NODE)) for direction in (ROWS_IN, ROWS_OUT)],
-            [],
-            transformation("merge"),
-            transformation(
-                "organize",
-                excludeByName={"Time": True},
-                indexByName={NODE: 0},
-                renameByName={NODE: "Node", "Value #A": "Rows in", "Value #B": "Rows out"},
-            ),
+            {NODE: Column("Node")},
+            [
+                (Column(heading), total(count(ONE_DAG(semconv.ROWS, NODES, direction)), NODE))
+                for heading, direction in (("Rows in", ROWS_IN), ("Rows out", ROWS_OUT))
+            ],
             sort="Rows out",
             width=8,
         ),
-        table(
+        merged(
             "Data quality checks",
             "Results of Hamilton's checks (@check_output).",
+            {NODE: Column("Node"), CHECK: Column("Check")},
             [
-                columns(total(count(ONE_DAG(semconv.CHECKS, NODES)), NODE, CHECK)),
-                columns(
-                    f"{total(count(ONE_DAG(semconv.CHECKS, NODES, FAILED_CHECK)), NODE, CHECK)}"
-                    f" or 0 * {total(count(ONE_DAG(semconv.CHECKS, NODES)), NODE, CHECK)}"
+                (Column("Checked"), CHECKED),
+                (
+                    Column("Failed", steps=NONE_IS_GOOD),
+                    f"{total(count(ONE_DAG(semconv.CHECKS, NODES, FAILED_CHECK)), NODE, CHECK)} or 0 * {CHECKED}",
                 ),
             ],
-            [Column("Failed", steps=NONE_IS_GOOD)],
-            transformation("merge"),
-            transformation(
-                "organize",
-                excludeByName={"Time": True},
-                indexByName={NODE: 0, CHECK: 1},
-                renameByName={NODE: "Node", CHECK: "Check", "Value #A": "Checked", "Value #B": "Failed"},
-            ),
             sort="Failed",
             width=8,
         ),

@@ -24,11 +24,10 @@ from grafana.generator.panels import (
     SO_SO,
     Column,
     logs,
+    merged,
     over_time,
     ranking,
     stat,
-    table,
-    transformation,
 )
 from grafana.generator.promql import (
     ANY_DAG,
@@ -47,7 +46,7 @@ from grafana.generator.promql import (
     recorded,
     total,
 )
-from grafana.generator.queries import columns, log_lines, now
+from grafana.generator.queries import log_lines, now
 from grafana.generator.queries import over_time as series
 
 HOUR = 3600
@@ -163,44 +162,33 @@ RUNS = Row(
 DAGS = Row(
     "DAGs",
     [
-        table(
+        merged(
             "DAGs",
             "Each DAG within the time range, those with most failures first. Click a name for its dashboard.",
+            {DAG: Column("DAG", links={"Open the DAG": dag_of_row("service")}), ENVIRONMENT: Column("Environment")},
             [
-                columns(_each(_finished())),
-                columns(f"{_each(_finished(FAILURE))} or 0 * {_each(_finished())}"),
-                columns(ratio(_each(_finished(SUCCESS)), _each(_finished(DECIDED)))),
-                columns(quantile(0.95, recorded(ANY_DAG(recording.RUN_BUCKETS)), ENVIRONMENT, DAG)),
-                columns(f"time() - max by ({ENVIRONMENT}, {DAG}) ({ANY_DAG(recording.LAST_SUCCESS)})"),
-                columns(f"min by ({ENVIRONMENT}, {DAG}) ({ANY_DAG(recording.BUDGET_LEFT)})"),
-            ],
-            [
-                Column(
-                    "DAG",
-                    links={"Open the DAG": dag_of_row("service")},
+                (Column("Runs"), _each(_finished())),
+                (
+                    Column("Failed", steps=NONE_IS_GOOD),
+                    f"{_each(_finished(FAILURE))} or 0 * {_each(_finished())}",
                 ),
-                Column("Failed", steps=NONE_IS_GOOD),
-                Column("Success rate", "percentunit", MANY_ARE_GOOD, decimals=1),
-                Column("p95 duration", "s"),
-                Column("Since last success", "s"),
-                Column("Budget left", "percentunit", ((None, BAD), (0, SO_SO), (0.25, GOOD)), decimals=0),
+                (
+                    Column("Success rate", "percentunit", MANY_ARE_GOOD, decimals=1),
+                    ratio(_each(_finished(SUCCESS)), _each(_finished(DECIDED))),
+                ),
+                (
+                    Column("p95 duration", "s"),
+                    quantile(0.95, recorded(ANY_DAG(recording.RUN_BUCKETS)), ENVIRONMENT, DAG),
+                ),
+                (
+                    Column("Since last success", "s"),
+                    f"time() - max by ({ENVIRONMENT}, {DAG}) ({ANY_DAG(recording.LAST_SUCCESS)})",
+                ),
+                (
+                    Column("Budget left", "percentunit", ((None, BAD), (0, SO_SO), (0.25, GOOD)), decimals=0),
+                    f"min by ({ENVIRONMENT}, {DAG}) ({ANY_DAG(recording.BUDGET_LEFT)})",
+                ),
             ],
-            transformation("merge"),
-            transformation(
-                "organize",
-                excludeByName={"Time": True},
-                indexByName={DAG: 0, ENVIRONMENT: 1},
-                renameByName={
-                    DAG: "DAG",
-                    ENVIRONMENT: "Environment",
-                    "Value #A": "Runs",
-                    "Value #B": "Failed",
-                    "Value #C": "Success rate",
-                    "Value #D": "p95 duration",
-                    "Value #E": "Since last success",
-                    "Value #F": "Budget left",
-                },
-            ),
             sort="Failed",
             width=16,
             height=11,

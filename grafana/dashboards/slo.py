@@ -14,9 +14,9 @@ from grafana.generator.page import (
     service,
     team,
 )
-from grafana.generator.panels import BAD, GOOD, SO_SO, Column, over_time, stat, table, transformation
+from grafana.generator.panels import BAD, GOOD, SO_SO, Column, merged, over_time, stat
 from grafana.generator.promql import ANY_DAG, DAG, ENVIRONMENT, legend
-from grafana.generator.queries import columns, now
+from grafana.generator.queries import now
 from grafana.generator.queries import over_time as series
 
 MINUTE = "1m"
@@ -30,6 +30,9 @@ FAST, SLOW = 14.4, 6
 def _each(expression: str, how: str = "max") -> str:
     return f"{how} by ({ENVIRONMENT}, {DAG}) ({expression})"
 
+
+EACH = {DAG: Column("DAG", links={"Open the DAG": dag_of_row("service")}), ENVIRONMENT: Column("Environment")}
+TOO_FAST = f"({_each(ANY_DAG(recording.burn('1h')))} > 1)[$__range:1m]"
 
 OBJECTIVES = Row(
     "Objectives",
@@ -69,39 +72,25 @@ OBJECTIVES = Row(
             width=6,
             decimals=0,
         ),
-        table(
+        merged(
             "Each DAG",
             "Objective, success rate over 30 days, what is left of the budget, and how fast it is being spent.",
+            EACH,
             [
-                columns(_each(ANY_DAG(recording.OBJECTIVE))),
-                columns(f"1 - {_each(ANY_DAG(recording.errors('30d')))}"),
-                columns(_each(ANY_DAG(recording.BUDGET_LEFT), "min")),
-                *(columns(_each(ANY_DAG(recording.burn(window)))) for window in WINDOWS),
-            ],
-            [
-                Column(
-                    "DAG",
-                    links={"Open the DAG": dag_of_row("service")},
+                (Column("Objective", "percentunit"), _each(ANY_DAG(recording.OBJECTIVE))),
+                (
+                    Column("Success, 30 d", "percentunit", decimals=2),
+                    f"1 - {_each(ANY_DAG(recording.errors('30d')))}",
                 ),
-                Column("Objective", "percentunit"),
-                Column("Success, 30 d", "percentunit", decimals=2),
-                Column("Budget left", "percentunit", BUDGET, decimals=0),
-                *(Column(f"Burn {window}", steps=BURN, decimals=1) for window in WINDOWS),
+                (
+                    Column("Budget left", "percentunit", BUDGET, decimals=0),
+                    _each(ANY_DAG(recording.BUDGET_LEFT), "min"),
+                ),
+                *(
+                    (Column(f"Burn {window}", steps=BURN, decimals=1), _each(ANY_DAG(recording.burn(window))))
+                    for window in WINDOWS
+                ),
             ],
-            transformation("merge"),
-            transformation(
-                "organize",
-                excludeByName={"Time": True},
-                indexByName={DAG: 0, ENVIRONMENT: 1},
-                renameByName={
-                    DAG: "DAG",
-                    ENVIRONMENT: "Environment",
-                    "Value #A": "Objective",
-                    "Value #B": "Success, 30 d",
-                    "Value #C": "Budget left",
-                    **{f"Value #{ref}": f"Burn {window}" for ref, window in zip("DEFG", WINDOWS, strict=True)},
-                },
-            ),
         ),
     ],
 )
@@ -127,33 +116,14 @@ BURNING = Row(
             "percentunit",
             series(f"bottomk(20, min by ({DAG}) ({ANY_DAG(recording.BUDGET_LEFT)}))", legend(DAG), interval=MINUTE),
         ),
-        table(
+        merged(
             "Recent violations",
             "DAGs that spent budget faster than allowed within the time range: for how long, and how fast at worst.",
+            EACH,
             [
-                columns(f"60 * count_over_time(({_each(ANY_DAG(recording.burn('1h')))} > 1)[$__range:1m])"),
-                columns(f"max_over_time(({_each(ANY_DAG(recording.burn('1h')))} > 1)[$__range:1m])"),
+                (Column("Too fast for", "s"), f"60 * count_over_time({TOO_FAST})"),
+                (Column("Fastest burn", steps=BURN, decimals=1), f"max_over_time({TOO_FAST})"),
             ],
-            [
-                Column(
-                    "DAG",
-                    links={"Open the DAG": dag_of_row("service")},
-                ),
-                Column("Too fast for", "s"),
-                Column("Fastest burn", steps=BURN, decimals=1),
-            ],
-            transformation("merge"),
-            transformation(
-                "organize",
-                excludeByName={"Time": True},
-                indexByName={DAG: 0, ENVIRONMENT: 1},
-                renameByName={
-                    DAG: "DAG",
-                    ENVIRONMENT: "Environment",
-                    "Value #A": "Too fast for",
-                    "Value #B": "Fastest burn",
-                },
-            ),
             sort="Too fast for",
             width=12,
             height=8,

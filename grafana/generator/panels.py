@@ -6,30 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from grafana_foundation_sdk.builders import (
-    bargauge,
-    common,
-    dashboard,
-    nodegraph,
-)
-from grafana_foundation_sdk.builders import (
-    heatmap as heatmaps,
-)
-from grafana_foundation_sdk.builders import (
-    logs as logs_builder,
-)
-from grafana_foundation_sdk.builders import (
-    stat as stats,
-)
-from grafana_foundation_sdk.builders import (
-    table as tables,
-)
-from grafana_foundation_sdk.builders import (
-    text as texts,
-)
-from grafana_foundation_sdk.builders import (
-    timeseries as series,
-)
+from grafana_foundation_sdk.builders import bargauge, common, dashboard, nodegraph
+from grafana_foundation_sdk.builders import heatmap as heatmaps
+from grafana_foundation_sdk.builders import logs as logs_builder
+from grafana_foundation_sdk.builders import stat as stats
+from grafana_foundation_sdk.builders import table as tables
+from grafana_foundation_sdk.builders import timeseries as series
 from grafana_foundation_sdk.models.common import (
     BigValueColorMode,
     BigValueGraphMode,
@@ -52,13 +34,10 @@ from grafana_foundation_sdk.models.dashboard import (
     MatcherConfig,
     Threshold,
     ThresholdsMode,
-    ValueMap,
-    ValueMappingResult,
 )
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
-from grafana_foundation_sdk.models.text import TextMode
 
-from .queries import REF_IDS, Query, source_of
+from .queries import REF_IDS, Query, columns, source_of
 
 Panel = Any
 """A panel's builder; the SDK has one class for each kind, with no type in common."""
@@ -200,21 +179,52 @@ def table(
     title: str,
     description: str,
     queries: Sequence[Query],
-    columns: Sequence[Column],
+    looks: Sequence[Column],
     *transformations: DataTransformerConfig,
     width: int = 24,
     height: int = 9,
     sort: str = "",
     unit: str = "none",
 ) -> Panel:
-    """Return a table; *columns* say how its fields look, *transformations* how they come to be."""
+    """Return a table; *looks* say how its fields look, *transformations* how they come to be."""
     panel = _dressed(tables.Panel(), title, description, queries, (width, height)).unit(unit)
     panel.transformations(list(transformations)).filterable(True)
-    for column in columns:
+    for column in looks:
         panel.override_by_name(column.name, column.properties())
     if sort:
         panel.sort_by([common.TableSortByFieldState().display_name(sort).desc(True)])
     return panel
+
+
+def merged(
+    title: str,
+    description: str,
+    rows: Mapping[str, Column],
+    shown: Sequence[tuple[Column, str]],
+    *,
+    sort: str = "",
+    width: int = 24,
+    height: int = 9,
+) -> Panel:
+    """Return a table with a row for each set of the labels *rows*, a column for each PromQL expression in *shown*."""
+    values = {f"Value #{ref_id}": column for ref_id, (column, _) in zip(REF_IDS, shown, strict=False)}
+    looks = [column for column in (*rows.values(), *values.values()) if column.properties()]
+    return table(
+        title,
+        description,
+        [columns(expression) for _, expression in shown],
+        looks,
+        transformation("merge"),
+        transformation(
+            "organize",
+            excludeByName={"Time": True},
+            indexByName={name: position for position, name in enumerate(rows)},
+            renameByName={name: column.name for name, column in {**rows, **values}.items()},
+        ),
+        sort=sort,
+        width=width,
+        height=height,
+    )
 
 
 def logs(title: str, description: str, query: Query, *, width: int = 24, height: int = 9) -> Panel:
@@ -247,12 +257,6 @@ def gantt(title: str, description: str, query: Query, *, width: int = 24, height
     return _dressed(dashboard.Panel().type("traces"), title, description, [query], (width, height)).unit("none")
 
 
-def note(title: str, description: str, markdown: str, *, width: int = 24, height: int = 3) -> Panel:
-    """Return a panel of text."""
-    panel = _dressed(texts.Panel(), title, description, [], (width, height)).unit("none")
-    return panel.mode(TextMode.MARKDOWN).content(markdown)
-
-
 def transformation(kind: str, *, only: str = "", **options: Any) -> DataTransformerConfig:
     """Return a transformation of the frames of the query *only*, else of all."""
     matcher = MatcherConfig("byRefId", only) if only else None
@@ -262,11 +266,6 @@ def transformation(kind: str, *, only: str = "", **options: Any) -> DataTransfor
 def without_empty_frames() -> DataTransformerConfig:
     """Return the transformation that leaves out answers without fields, on which Grafana's `transpose` fails."""
     return transformation("filterFieldsByName", include={"pattern": ".*"})
-
-
-def values(**shown: tuple[str, str]) -> ValueMap:
-    """Return what is shown instead of a value, as text and colour."""
-    return ValueMap({value: ValueMappingResult(text=text, color=colour) for value, (text, colour) in shown.items()})
 
 
 def _measured(
