@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -67,7 +68,7 @@ def repeated(every: float, run: Callable[[], object]) -> Iterator[None]:
             run()
 
     run()
-    thread = threading.Thread(target=loop)
+    thread = threading.Thread(target=loop, daemon=True)
     thread.start()
     try:
         yield
@@ -91,6 +92,10 @@ def many_fail() -> Scene:
 
 def last_failed() -> Scene:
     return failing("last-failed", 1, ValueError("no amount"))
+
+
+def unheard() -> Scene:
+    return failing("unheard", 1, ValueError("no amount"))
 
 
 def node_fails() -> Scene:
@@ -142,7 +147,7 @@ def too_long() -> Scene:
         return goes_on.wait() if hold else True
 
     dr = build("too-long", waiting).build()
-    thread = threading.Thread(target=dr.execute, args=[["waiting"]], kwargs={"inputs": {"hold": True}})
+    thread = threading.Thread(target=dr.execute, args=[["waiting"]], kwargs={"inputs": {"hold": True}}, daemon=True)
     thread.start()
     yield
     goes_on.set()
@@ -151,6 +156,13 @@ def too_long() -> Scene:
     for _ in range(40):
         dr.execute(["waiting"], inputs={"hold": False})
     yield
+
+
+class SmallCluster(executors.MultiThreadingExecutor):
+    """Takes all tasks and has two workers for them, as a cluster does; Hamilton's own takes no more than it has."""
+
+    def create_pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(max_workers=2)
 
 
 def held(dag: str, tasks: int = 0) -> Scene:
@@ -172,12 +184,12 @@ def held(dag: str, tasks: int = 0) -> Scene:
         return sum(worked)
 
     if tasks:
-        local, remote = executors.SynchronousLocalTaskExecutor(), executors.MultiThreadingExecutor(max_tasks=2)
+        local, remote = executors.SynchronousLocalTaskExecutor(), SmallCluster(max_tasks=tasks)
         builder = build(dag, block, worked, total).enable_dynamic_execution(allow_experimental_mode=True)
         dr, last = builder.with_local_executor(local).with_remote_executor(remote).build(), "total"
     else:
         dr, last = build(dag, waiting).build(), "waiting"
-    thread = threading.Thread(target=dr.execute, args=[[last]], kwargs={"inputs": {"start": 1}})
+    thread = threading.Thread(target=dr.execute, args=[[last]], kwargs={"inputs": {"start": 1}}, daemon=True)
     thread.start()
     yield
     goes_on.set()
@@ -299,7 +311,7 @@ def doomed() -> Scene:
 
 
 def many_nodes() -> Scene:
-    """Alone in its process, whose limit of series is small."""
+    """Alone in its process, for which it is too much."""
 
     def numbered(number: int) -> Callable[..., int]:
         scope: dict[str, Any] = {}
@@ -307,9 +319,10 @@ def many_nodes() -> Scene:
         node: Callable[..., int] = scope[f"node_{number}"]
         return node
 
+    nodes = [f"node_{number}" for number in range(60)]
     dr = build("many-nodes", *map(numbered, range(60))).build()
-    dr.execute([f"node_{number}" for number in range(60)], inputs={"start": 1})
-    yield
+    with repeated(0.1, lambda: dr.execute(nodes, inputs={"start": 1})):
+        yield
     yield
 
 
@@ -326,16 +339,17 @@ def healthy() -> Scene:
     for _ in range(30):
         run(0.05)
     save = saving("healthy-tables")
-    for _ in range(5):
-        save(rows=100)
-    yield
+    while True:
+        for _ in range(5):
+            save(rows=100)
+        yield
 
 
 SCENES = {
     scene.__name__: scene
     for scene in (
         many_fail, last_failed, node_fails, system_errors, burns_fast, burns_slowly, slower, too_long, stuck, backlog,
-        overdue, bad_data, unsaved, shrunk, slow_saves, cold_cache, doomed, many_nodes, away, healthy,
+        overdue, bad_data, unsaved, shrunk, slow_saves, cold_cache, doomed, many_nodes, away, unheard, healthy,
     )
 }  # fmt: skip
 
