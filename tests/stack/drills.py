@@ -268,7 +268,9 @@ RUNS = [
         plays("system_errors"),
         plays("system_errors"),
     ),
-    scene("TaskBacklog", "backlog", "30 tasks for 2 workers that do not get on", r"\d\d tasks of backlog in drill wait"),
+    scene(
+        "TaskBacklog", "backlog", "30 tasks for 2 workers that do not get on", r"\d\d tasks of backlog in drill wait"
+    ),
     scene(
         "DataQualityFailing", "bad_data", "@check_output finds values out of range", "Node: column", "check .* times"
     ),

@@ -42,7 +42,7 @@ def letters(message: dict[str, str]) -> Iterator[Letter]:
     words = HEADING.split(message["text"].replace("\r\n", "\n"))[1:]
     for state, text in zip(words[::2], words[1::2], strict=True):
         for block in text.strip().split("\n\n"):
-            yield Letter(message["kind"], received, state == "firing", block)
+            yield Letter(message["kind"], received, state == "firing", f"{block}\n")
 
 
 class Letters:
