@@ -450,6 +450,24 @@ def feed_collector(ground: Ground) -> None:
     restart_collector(ground, COLLECTOR_MEMORY_LIMIT_MIB="400", COLLECTOR_MEMORY_SPIKE_MIB="100")
 
 
+def shorten_queue(ground: Ground) -> None:
+    overlay = ground.folder / "short-queue.yaml"
+    overlay.write_text("exporters: {otlp_grpc/jaeger: {sending_queue: {queue_size: 2000000}}}\n")
+    stop("jaeger")(ground)
+    collector = ground.stack.servers["collector"]
+    collector.command += f" --config={overlay}"
+    restart_collector(ground)
+    ground.actors.play("many_nodes")
+
+
+def lengthen_queue(ground: Ground) -> None:
+    ground.actors.play("many_nodes")
+    start("jaeger")(ground)
+    collector = ground.stack.servers["collector"]
+    collector.command = collector.command.rpartition(" --config=")[0]
+    restart_collector(ground)
+
+
 #: What stops servers, one after the other, as most other alerts say nothing meanwhile.
 SERVERS = [
     Drill("TelemetryTargetDown", "Loki is killed", "Service: loki\n", ["for 2 minutes"], stop("loki"), start("loki")),
@@ -460,6 +478,14 @@ SERVERS = [
         [r"has [\d.]+\w*B for .*jaeger"],
         run_without_jaeger,
         start("jaeger"),
+    ),
+    Drill(
+        "CollectorQueueFilling",
+        "Jaeger is killed, and the Collector's queue for it holds 2 MB",
+        "queue to otlp_grpc/jaeger fills",
+        [r"is [\d.]+% full"],
+        shorten_queue,
+        lengthen_queue,
     ),
     Drill(
         "NotificationsFailing",
@@ -484,7 +510,6 @@ SERVERS = [
 #: Alerts that no drill causes, and why.
 NOT_DRILLED: Mapping[str, str] = {
     "CollectorDroppingCounts": "it takes 200,000 series, or points that arrive out of order, which nothing here sends.",
-    "CollectorQueueFilling": "a queue holds 2 GiB, so that it takes 1.4 GiB of telemetry that cannot be delivered.",
     "StorageFilling": "it takes the machine's disk nearly full.",
     "SuccessLaterThanUsual": "it waits for at least 600 s, a plain number of its rule, however fast time runs.",
     "WorkerMemoryNearLimit": "it takes the machine's memory nearly full.",
