@@ -374,6 +374,7 @@ def main() -> None:
         else:
             say(f"{name} done")
 
+    say("ready")
     for line in sys.stdin:
         threading.Thread(target=step, args=[line.strip()], daemon=True).start()
 

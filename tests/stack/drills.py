@@ -89,6 +89,10 @@ class Actors:
         self._said: list[str] = []
         threading.Thread(target=self._listen, daemon=True).start()
 
+    def wait_ready(self) -> None:
+        """Wait until it has imported what it needs, which is no part of what a cause takes."""
+        eventually(lambda: "ready" in self._said, timeout=60)
+
     def play(self, scene: str) -> None:
         """Have the next step of a scene done."""
         assert self.process.stdin
@@ -140,6 +144,7 @@ class Ground:
         actors = Actors(self.stack, name, self.hour, **environment)
         self.opened.callback(actors.end)
         self.others[name] = actors
+        actors.wait_ready()
         return actors
 
     def known(self, query: str, timeout: float) -> None:
@@ -306,21 +311,17 @@ RUNS = [
 ]
 
 
+def plays_in(process: str, scene: str) -> Step:
+    return lambda ground: ground.others[process].play(scene)
+
+
 def crowd(ground: Ground) -> None:
-    ground.other("crowded", HAMILTON_OTEL_CARDINALITY_LIMIT="20").play("many_nodes")
-
-
-def spread(ground: Ground) -> None:
-    ground.others["crowded"].play("many_nodes")
+    ground.other("crowded", HAMILTON_OTEL_CARDINALITY_LIMIT="20")
 
 
 def flood(ground: Ground) -> None:
     variables = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"http://{NOBODY}/v1/traces", "HAMILTON_OTEL_SPOOL": "none"}
-    ground.other("flooded", HAMILTON_OTEL_QUEUE_MAX_MIB="1", **variables).play("many_nodes")
-
-
-def drain(ground: Ground) -> None:
-    ground.others["flooded"].play("many_nodes")
+    ground.other("flooded", HAMILTON_OTEL_QUEUE_MAX_MIB="1", **variables)
 
 
 def strand(ground: Ground) -> None:
@@ -329,8 +330,11 @@ def strand(ground: Ground) -> None:
     stranded = ground.other("stranded", **variables)
     stranded.play("away")
     stranded.play("away")
-    stranded.end()
-    assert list(spool.glob("*/traces-*.jsonl"))
+
+
+def end(ground: Ground) -> None:
+    ground.others["stranded"].end()
+    assert list(ground.folder.glob("spool/*/traces-*.jsonl"))
 
 
 def replay(ground: Ground) -> None:
@@ -370,24 +374,27 @@ RUNS += [
         "60 nodes in a process that may have 20 series",
         "Service: crowded\n",
         [r"\d+ measurements of hamilton"],
-        crowd,
-        spread,
+        plays_in("crowded", "many_nodes"),
+        plays_in("crowded", "many_nodes"),
+        prepare=crowd,
     ),
     Drill(
         "TelemetryDropped",
         "traces that reach nobody, no spool, and a queue of 1 MiB",
         "Service: flooded\n",
         [r"gave up \d[\w.]* items of their\s+traces", r"\(queue_full\)"],
-        flood,
-        drain,
+        plays_in("flooded", "many_nodes"),
+        plays_in("flooded", "many_nodes"),
+        prepare=flood,
     ),
     Drill(
         "SpoolNotReplayed",
         "a process ends whose traces have reached nobody; then `hamilton-otel replay`",
         "Telemetry waits in spools",
         [r"\d+ items of traces"],
-        strand,
+        end,
         replay,
+        prepare=strand,
         hours=3,
     ),
     Drill(
@@ -408,11 +415,7 @@ def stop(name: str) -> Step:
 
 
 def start(name: str) -> Step:
-    def begin(ground: Ground) -> None:
-        ground.stack.servers[name].start()
-        ground.stack.servers[name].wait_ready()
-
-    return begin
+    return lambda ground: ground.stack.servers[name].start()
 
 
 def run_without_jaeger(ground: Ground) -> None:
@@ -438,7 +441,8 @@ def restart_collector(ground: Ground, **environment: str) -> None:
     collector = ground.stack.servers["collector"]
     collector.stop()
     collector.environment.update(environment)
-    start("collector")(ground)
+    collector.start()
+    collector.wait_ready()
 
 
 def starve_collector(ground: Ground) -> None:
@@ -610,6 +614,7 @@ def opened(folder: Path, factor: float) -> Iterator[Ground]:
         letters = exits.enter_context(Letters(stack.inbox))
         actors = Actors(stack, "drills", 3600 / factor)
         exits.callback(actors.end)
+        actors.wait_ready()
         yield Ground(stack, folder, factor, letters, exits, actors)
 
 

@@ -1,5 +1,6 @@
 """Alerts are caused for real, told to whom they concern, and end (drills.py); what it takes is in docs/alerts.md."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -21,6 +22,13 @@ def test_every_alert_is_drilled_or_it_is_said_why_not() -> None:
     drilled = {drill.alert for drill in drills.every()}
     assert drilled | set(drills.NOT_DRILLED) == set(drills.alerts())
     assert not drilled & set(drills.NOT_DRILLED)
+
+
+def test_the_page_has_each() -> None:
+    """What `make drill` wrote is of the drills that there are."""
+    text = drills.PAGE.read_text()
+    assert re.findall(r"^\| (\w+) \| \w+ \|", text, re.MULTILINE)[1:] == sorted(each.alert for each in drills.every())
+    assert re.findall(r"^- (\w+): ", text, re.MULTILINE) == sorted(drills.NOT_DRILLED)
 
 
 @pytest.mark.timeout(120)
