@@ -87,7 +87,8 @@ class Actors:
             text=True,
         )
         self._said: list[str] = []
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def wait_ready(self) -> None:
         """Wait until it has imported what it needs, which is no part of what a cause takes."""
@@ -108,13 +109,15 @@ class Actors:
 
     def end(self) -> None:
         """Let the process end as a program does, unless it has."""
-        if self.process.poll() is None:
-            assert self.process.stdin
-            self.process.stdin.close()
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.kill()
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.close()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._listener.join()
+        self.process.stdout.close()
 
     def _listen(self) -> None:
         assert self.process.stdout
@@ -327,6 +330,8 @@ def flood(ground: Ground) -> None:
 def strand(ground: Ground) -> None:
     spool = ground.folder / "spool"
     variables = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"http://{NOBODY}/v1/traces", "HAMILTON_OTEL_SPOOL": str(spool)}
+    # Its counts are to be delivered as well, however busy the machine is.
+    variables["HAMILTON_OTEL_EXIT_TIMEOUT"] = "10"
     stranded = ground.other("stranded", **variables)
     stranded.play("away")
     stranded.play("away")
