@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # The one of `make stack` and `make up`.
 PROMETHEUS_URL ?= http://127.0.0.1:$(or $(PROMETHEUS_PORT),9090)
 
-.PHONY: help setup demo test test-stack chaos soak bench bench-check bench-prometheus bench-collector stack up down lint format docs dashboards objectives
+.PHONY: help setup demo test test-stack chaos drill soak bench bench-check bench-prometheus bench-collector stack up down lint format docs dashboards objectives
 
 help:  ## Show the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,10 @@ bench-collector: setup  ## How much the Collector takes on one core, and what it
 chaos: setup  ## Kill the real servers again and again under load and look whether anything is lost; minutes
 	$(UV) run --no-sync python -m stack build
 	$(UV) run --no-sync python -m tests.stack.chaos
+
+drill: setup  ## Cause each alert for real, read who is told what, and write docs/alerts.md (SCALE=60); ten minutes
+	$(UV) run --no-sync python -m stack build
+	$(UV) run --no-sync python -m tests.stack.drills $(SCALE)
 
 stack: setup  ## Run the real servers without Docker (Ctrl-C stops them)
 	@$(UV) run --no-sync python -m stack up
