@@ -35,7 +35,8 @@ test: setup  ## Unit tests and the embedded path; no server, minutes
 test-stack: setup  ## Tests against the real servers and with Grafana's own code (needs Node); builds what is missing
 	$(UV) run --no-sync python -m stack build
 	$(UV) run --no-sync python -m tests.dashboards.packages
-	$(UV) run --no-sync pytest tests/stack tests/dashboards
+	# The drills have yet to show that they never fail by themselves: make drill.
+	$(UV) run --no-sync pytest tests/stack tests/dashboards --ignore=tests/stack/test_drills.py
 
 soak: setup  ## A million nodes with every signal on; fails where memory grows; minutes
 	@$(UV) run --no-sync python -m benchmarks.soak
