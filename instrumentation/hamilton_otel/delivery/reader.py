@@ -94,9 +94,9 @@ class HeartbeatReader(MetricReader):
                     return
                 goal = self._wanted
             if self.when_long_lived is not None and monotonic() >= self._long_lived_from:
-                self._long_lived_from = inf
                 with guard("start of what long-lived processes measure"):
                     self.when_long_lived()
+                self._long_lived_from = inf
             with guard("collection of metrics"):
                 self.collect()
             with self._changed:
